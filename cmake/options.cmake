@@ -1,0 +1,18 @@
+# Flags that every target of strata shares: warnings are errors, sanitizers by preset.
+# Link strata_options privately; link strata_runtime_options instead for what goes to a device.
+add_library(strata_options INTERFACE)
+target_compile_options(strata_options INTERFACE
+  -Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual
+  -Wcast-qual -Wformat=2 -Wundef)
+target_include_directories(strata_options INTERFACE
+  ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
+if(STRATA_SANITIZE)
+  target_compile_options(strata_options INTERFACE
+    -fsanitize=${STRATA_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(strata_options INTERFACE -fsanitize=${STRATA_SANITIZE})
+endif()
+
+# The runtime must build for devices without exceptions: errors travel as Status and Result.
+add_library(strata_runtime_options INTERFACE)
+target_link_libraries(strata_runtime_options INTERFACE strata_options)
+target_compile_options(strata_runtime_options INTERFACE -fno-exceptions)

@@ -1,0 +1,92 @@
+// Runs one graph of a nested model. A Session owns a plan of fused steps, the packed weights, the
+// activation memory and a small thread pool; nothing is allocated in run() after the first call.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/status.h"
+#include "format/reader.h"
+#include "graph/graph.h"
+#include "sparse/nested_model.h"
+
+namespace strata::runtime {
+
+struct SessionOptions {
+  int threads = 1;           ///< 1..64; the calling thread is one of them
+  std::string graph;         ///< which graph of the model; empty = the only one
+  graph::Bindings bindings;  ///< sizes of symbolic dimensions; those not named are 1
+  int max_level = -1;        ///< load levels 0..max_level; -1 = all that the file has
+};
+
+/// Dense row-major float32 data that the caller owns.
+struct InputView {
+  std::span<const float> data;
+};
+struct OutputView {
+  std::span<float> data;
+};
+
+/// What a step is, for reports and for routing.
+struct StepInfo {
+  std::string name;  ///< of the first node that it fuses
+  std::string kind;  ///< "conv3x3", "conv1x1", "gemm", "maxpool", "avgpool", "add", ...
+  int64_t dense_macs = 0;
+  std::vector<int64_t> macs;  ///< [level]
+};
+
+/// Bytes held by a session.
+struct MemoryReport {
+  size_t weights = 0;      ///< packed weights and vectors of the loaded levels
+  size_t activations = 0;  ///< arena and scratch
+  [[nodiscard]] size_t total() const { return weights + activations; }
+};
+
+/// One session serves one caller at a time; several sessions may run in parallel.
+class Session {
+ public:
+  /// Loads the graph and its levels. `reader` is kept for reload_levels().
+  /// Errors: unknown graph, an operator or shape the runtime cannot run, unbound dimensions.
+  static Result<std::unique_ptr<Session>> create(std::shared_ptr<const format::Reader> reader,
+                                                 const SessionOptions& options);
+
+  /// The same from a model in memory (which is copied as needed); reload_levels() is then refused.
+  static Result<std::unique_ptr<Session>> create(const sparse::NestedModel& nested,
+                                                 const SessionOptions& options);
+  virtual ~Session() = default;
+
+  /// With every symbol bound; [i] matches the graph's inputs and outputs.
+  [[nodiscard]] virtual const std::vector<graph::ValueInfo>& inputs() const = 0;
+  [[nodiscard]] virtual const std::vector<graph::ValueInfo>& outputs() const = 0;
+  [[nodiscard]] virtual const std::vector<StepInfo>& steps() const = 0;
+  [[nodiscard]] virtual int level_count() const = 0;  ///< loaded now
+  [[nodiscard]] virtual int threads() const = 0;
+
+  /// One inference at one level. Errors: a level that is not loaded, sizes that do not match the
+  /// graph's (the message gives both). Outputs are undefined after an error.
+  virtual Status run(std::span<const InputView> inputs, std::span<const OutputView> outputs,
+                     int level) = 0;
+
+  /// One inference with a level per step (steps().size() entries).
+  virtual Status run_route(std::span<const InputView> inputs, std::span<const OutputView> outputs,
+                           std::span<const uint8_t> levels) = 0;
+
+  /// Runs as run_route() and stores the duration of each step in nanoseconds (steps().size()).
+  virtual Status run_timed(std::span<const InputView> inputs, std::span<const OutputView> outputs,
+                           std::span<const uint8_t> levels, std::span<int64_t> step_ns) = 0;
+
+  /// Frees the weights of the levels above `level`; they can be had back from the file.
+  virtual Status drop_levels_above(int level) = 0;
+  virtual Status reload_levels() = 0;
+
+  [[nodiscard]] virtual MemoryReport memory() const = 0;
+
+ protected:
+  Session() = default;
+};
+
+}  // namespace strata::runtime
