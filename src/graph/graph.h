@@ -99,6 +99,8 @@ struct Parameter {
   bool prunable = true;  ///< weights only: false keeps every level dense (first layer, classifier)
   bool operator==(const Parameter&) const = default;
 
+  /// Product of the sizes; -1 where one is negative or the product overflows (validate() refuses
+  /// such a parameter).
   [[nodiscard]] int64_t element_count() const;
 };
 
