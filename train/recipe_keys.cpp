@@ -1,0 +1,141 @@
+// Every key of the recipe language, one entry each: its place in Recipe (which is also its name),
+// its range and its documentation. Adding a key is one entry here and one member there.
+#include "train/recipe_keys.h"
+
+#include <type_traits>
+
+namespace strata::train {
+namespace {
+
+constexpr double kLarge = 1e9;  // above any count that a recipe means
+
+constexpr Range kCount = {0, kLarge};
+constexpr Range kPositive = {1, kLarge};
+constexpr Range kFraction = {0, 1};
+constexpr Range kPercent = {0.01, 100};
+constexpr Range kEpochs = {0, 1e6};
+constexpr Range kSeed = {0, 9e15};
+constexpr Range kAny = {};
+
+}  // namespace
+
+// The member's path is the key's name, so that the two cannot differ.
+#define KEY(PATH, RANGE, DOC)                                         \
+  Key {                                                               \
+#PATH,                                                            \
+        Access < decltype(std::declval <Recipe&>().PATH)>             \
+            ([](Recipe& r) -> decltype((r.PATH)) { return r.PATH; }), \
+        RANGE, DOC                                                    \
+  }
+// The names of an enumeration's values follow the documentation, in the enumeration's order.
+#define CHOICE(PATH, DOC, ...)                                                \
+  Key {                                                                       \
+#PATH,                                                                      \
+        ChoiceAccess{{__VA_ARGS__},                                             \
+                     [](const Recipe& r) { return static_cast<int>(r.PATH); },  \
+                     [](Recipe& r, int value) {                                 \
+                       r.PATH = static_cast<std::decay_t<decltype(r.PATH)>>(value); \
+                     }},                                                        \
+        kAny, DOC \
+  }
+
+const std::vector<Key>& recipe_keys() {
+  static const std::vector<Key> kKeys = {
+      KEY(seed, kSeed, "Decides every random choice of the run."),
+      KEY(threads, (Range{0, 1024}), "Threads of training; 0 takes every core."),
+
+      KEY(model.arch, kAny,
+          "Architecture, as `strata init` knows them: resnet20, resnet18-small, …"),
+      KEY(model.width, (Range{0, 4096}),
+          "Channels of the first stage; 0 takes the architecture's."),
+      KEY(model.stem_stride, (Range{0, 4}),
+          "Stride of the first convolution; 0 takes the architecture's. 2 makes a small network "
+          "about four times as fast."),
+      KEY(model.input, kAny,
+          "Shape of the input as CHANNELSxHEIGHTxWIDTH, such as 1x28x28; empty takes the data's."),
+      KEY(model.classes, (Range{0, 65535}), "Classes of the output; 0 takes the data's."),
+      KEY(model.keep_ends_dense, kAny,
+          "The first layer and the classifier keep all their weights in every level; they count "
+          "in `levels.weights`."),
+
+      KEY(data.dir, kAny, "Directory of the data set; `--data` overrides it."),
+      CHOICE(data.format, "Format of the data set; auto finds out by what the directory holds.",
+             "auto", "folder", "cifar10", "idx"),
+      KEY(data.convert, kAny,
+          "Convert grey to RGB and back, and resize, where an image does not fit; otherwise such "
+          "an image is an error."),
+      KEY(data.holdout, (Range{0, 0.9}),
+          "Share of the images held out for testing where the directory has no train/ and test/."),
+      KEY(data.limit_train, kCount,
+          "Training images at most, taken evenly from all classes; 0 takes all."),
+      KEY(data.limit_test, kCount, "Test images at most; 0 takes all."),
+      KEY(data.augment.crop_padding, (Range{0, 1024}),
+          "Pad every side by so many pixels and crop back at a random place; 0 does not."),
+      KEY(data.augment.flip, kAny, "Mirror every second image left and right."),
+      KEY(data.augment.cutout, (Range{0, 4096}),
+          "Side of a square at a random place that is set to the mean; 0 does not."),
+
+      KEY(levels.weights, kPercent,
+          "Weights that each level keeps, in percent of all weights, ascending; 100 is allowed."),
+      KEY(levels.flops, kPercent,
+          "Multiply-adds that each level may need, in percent of the dense model's; empty leaves "
+          "them free."),
+      CHOICE(levels.allocation, "How a level's weights are shared out among the layers.", "uniform",
+             "erk", "global"),
+
+      CHOICE(optimizer.kind, "Stochastic gradient descent with momentum, or Adam.", "sgd", "adam"),
+      KEY(optimizer.lr, (Range{0, 100}), "Learning rate at its highest."),
+      KEY(optimizer.momentum, (Range{0, 0.9999}), "Momentum of sgd, beta 1 of adam."),
+      KEY(optimizer.nesterov, kAny, "Nesterov momentum (sgd)."),
+      KEY(optimizer.weight_decay, kFraction,
+          "L2 penalty on weights; bias and normalisation are free."),
+      KEY(optimizer.label_smoothing, (Range{0, 0.9}),
+          "Share of the target spread evenly over all classes."),
+      CHOICE(optimizer.schedule, "How the learning rate falls: along a cosine to 0, or in steps.",
+             "cosine", "step"),
+      KEY(optimizer.warmup_epochs, kEpochs, "Epochs in which the learning rate rises from 0."),
+      KEY(optimizer.step_epochs, (Range{0.01, 1e6}), "Epochs between two steps (schedule step)."),
+      KEY(optimizer.step_factor, kFraction, "What a step multiplies the learning rate by."),
+      KEY(optimizer.batch_size, (Range{1, 65536}), "Images per step."),
+      KEY(optimizer.epochs, (Range{0.001, 1e6}),
+          "Length of the run; `grow` divides its own lengths from it if it is shorter than their "
+          "sum."),
+      KEY(optimizer.gradient_clip, kCount, "Largest norm of the gradient; 0 does not clip."),
+
+      CHOICE(algorithm.kind,
+             "joint trains all levels in one run; grow trains the sparsest first and adds to it; "
+             "dense trains one dense network, for comparison.",
+             "joint", "grow", "dense"),
+      KEY(algorithm.joint.prune_begin, kFraction,
+          "Point of the run, as a fraction, at which the levels begin to thin out."),
+      KEY(algorithm.joint.prune_end, kFraction, "Point at which they reach `levels.weights`."),
+      KEY(algorithm.joint.update_every, kPositive, "Steps between two choices of the masks."),
+      KEY(algorithm.joint.freeze, kFraction, "Point after which the masks stay as they are."),
+      KEY(algorithm.joint.distill, kFraction,
+          "Weight of the least sparse level's answer, against the label's, in what the other "
+          "levels learn."),
+      KEY(algorithm.joint.temperature, (Range{0.1, 100}), "Softens the answers that are taught."),
+      KEY(algorithm.joint.routes, (Range{0, 16}),
+          "Routes with a random switch of level in mid-network, trained in every step."),
+      KEY(algorithm.grow.dense_epochs, kEpochs,
+          "Dense epochs before the sparsest level is chosen."),
+      KEY(algorithm.grow.admm_epochs, kEpochs, "ADMM epochs per level."),
+      KEY(algorithm.grow.rho, (Range{0, 100}), "Strength of ADMM's pull towards sparsity."),
+      KEY(algorithm.grow.dual_update_every, kPositive,
+          "Steps between two updates of ADMM's duals."),
+      KEY(algorithm.grow.retrain_epochs, kEpochs, "Epochs per level after its mask is fixed."),
+
+      KEY(checkpoint.every_seconds, kCount, "Seconds between two checkpoints; 0 writes none."),
+      KEY(checkpoint.path, kAny, "File of the checkpoint; empty takes OUTPUT.ckpt."),
+
+      KEY(eval.every_epochs, kEpochs,
+          "Epochs between two evaluations; 0 evaluates at the end only."),
+      KEY(eval.batch_size, (Range{1, 65536}), "Images per step of evaluation."),
+  };
+  return kKeys;
+}
+
+#undef KEY
+#undef CHOICE
+
+}  // namespace strata::train
