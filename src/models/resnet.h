@@ -12,7 +12,7 @@ namespace strata::models {
 
 enum class ResNetStem : uint8_t {
   kImageNet,  ///< 7x7 stride 2, then 3x3 max-pool stride 2
-  kSmall,     ///< 3x3 stride 1, for small images
+  kSmall,     ///< one 3x3, for small images
 };
 
 struct ResNetConfig {
@@ -27,6 +27,8 @@ struct ResNetConfig {
   int64_t image_height = 224;
   int64_t image_width = 224;
   int64_t classes = 1000;
+  int64_t stem_stride = 1;       ///< of the kSmall stem: 2 halves a small image at once
+  bool keep_ends_dense = false;  ///< the first convolution and the classifier are not prunable
 };
 
 /// One graph "main": input "image" [batch, C, H, W], output "logits" [batch, classes].
