@@ -53,13 +53,29 @@ std::optional<std::string> nearest(std::string_view unknown,
   return best;
 }
 
-[[noreturn]] void unknown_key(const std::string& place, const std::string& key) {
-  std::vector<std::string> names;
-  for (const Key& known : recipe_keys()) names.push_back(known.name);
-  const auto suggestion = nearest(key, names);
-  throw Error(place + ": unknown key '" + key + "'; " +
+[[noreturn]] void unknown(const std::string& place, const std::string& kind,
+                          const std::string& name, const std::vector<std::string>& known) {
+  const auto suggestion = nearest(name, known);
+  throw Error(place + ": unknown " + kind + " '" + name + "'; " +
               (suggestion ? "did you mean '" + *suggestion + "'?"
                           : "`strata train --help-recipe` lists the keys"));
+}
+
+std::vector<std::string> key_names() {
+  std::vector<std::string> names;
+  for (const Key& key : recipe_keys()) names.push_back(key.name);
+  return names;
+}
+
+std::vector<std::string> section_names() {
+  std::vector<std::string> names;
+  for (const Key& key : recipe_keys()) {
+    for (size_t dot = key.name.find('.'); dot != std::string::npos;
+         dot = key.name.find('.', dot + 1)) {
+      names.push_back(key.name.substr(0, dot));
+    }
+  }
+  return names;
 }
 
 const Key* find_key(std::string_view name) {
@@ -70,8 +86,8 @@ const Key* find_key(std::string_view name) {
 }
 
 bool is_section(const std::string& name) {
-  return std::any_of(recipe_keys().begin(), recipe_keys().end(),
-                     [&](const Key& key) { return key.name.starts_with(name + "."); });
+  const std::vector<std::string> sections = section_names();
+  return std::find(sections.begin(), sections.end(), name) != sections.end();
 }
 
 std::string type_of(const toml::node& node) {
@@ -185,7 +201,8 @@ void assign(Recipe& recipe, const std::string& name, const toml::node& node,
     if (is_section(name)) {
       throw Error(place + ": '" + name + "' is " + type_of(node) + "; expected a section of keys");
     }
-    unknown_key(place, name);
+    node.is_table() ? unknown(place, "section", name, section_names())
+                    : unknown(place, "key", name, key_names());
   }
   std::visit(Assignment(recipe, *key, node, place), key->access);
   places[name] = place;

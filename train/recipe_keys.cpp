@@ -45,7 +45,7 @@ const std::vector<Key>& recipe_keys() {
       KEY(threads, (Range{0, 1024}), "Threads of training; 0 takes every core."),
 
       KEY(model.arch, kAny,
-          "Architecture, as `strata init` knows them: resnet20, resnet18-small, …"),
+          "Architecture, such as resnet20 or resnet18-small; `strata init` lists them."),
       KEY(model.width, (Range{0, 4096}),
           "Channels of the first stage; 0 takes the architecture's."),
       KEY(model.stem_stride, (Range{0, 4}),
