@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstdio>
 #include <functional>
@@ -270,26 +271,39 @@ Demand smooth_demand(std::vector<double> base, const std::vector<double>& log_co
   };
 }
 
-/// Demand by magnitude: how many elements have magnitude * cost^-tilt above exp(-log_scale).
-/// No layer gets more than the whole budget, so only that many of its largest are kept and sorted.
-Demand magnitude_demand(std::span<const std::span<const float>> magnitudes, int64_t weights,
-                        const std::vector<double>& log_cost) {
-  std::vector<std::vector<float>> largest;
-  for (const std::span<const float> layer : magnitudes) {
-    std::vector<float> values(layer.begin(), layer.end());
-    const auto kept = std::min(static_cast<int64_t>(values.size()), weights);
-    std::nth_element(values.begin(), values.begin() + kept, values.end(), std::greater<>());
-    values.resize(static_cast<size_t>(kept));
-    std::sort(values.begin(), values.end(), std::greater<>());
-    largest.push_back(std::move(values));
+/// Ascending radix sort of magnitudes: floats that are not negative order like their bits. Several
+/// times as fast as std::sort for the millions of weights of a network.
+std::vector<float> sorted_magnitudes(std::span<const float> magnitudes) {
+  constexpr int kDigitBits = 11;
+  constexpr int kDigits = 3;  // 33 bits hold the 31 without a sign
+  constexpr uint32_t kDigitMask = (1U << kDigitBits) - 1;
+  std::vector<float> sorted(magnitudes.begin(), magnitudes.end());
+  std::vector<float> next(sorted.size());
+  for (int digit = 0; digit < kDigits; ++digit) {
+    const auto bucket = [digit](float magnitude) {
+      return (std::bit_cast<uint32_t>(std::abs(magnitude)) >> (digit * kDigitBits)) & kDigitMask;
+    };
+    std::array<size_t, kDigitMask + 2> begin{};  // of each bucket, one further on
+    for (const float magnitude : sorted) ++begin[bucket(magnitude) + 1];
+    std::partial_sum(begin.begin(), begin.end(), begin.begin());
+    for (const float magnitude : sorted) next[begin[bucket(magnitude)]++] = magnitude;
+    sorted.swap(next);
   }
-  return [largest = std::move(largest), log_cost](size_t i, double log_scale, double tilt) {
+  return sorted;
+}
+
+/// Demand by magnitude: how many elements have magnitude * cost^-tilt above exp(-log_scale).
+Demand magnitude_demand(std::span<const std::span<const float>> magnitudes,
+                        const std::vector<double>& log_cost) {
+  std::vector<std::vector<float>> sorted;
+  for (const std::span<const float> layer : magnitudes) sorted.push_back(sorted_magnitudes(layer));
+  return [sorted = std::move(sorted), log_cost](size_t i, double log_scale, double tilt) {
     // Underflow to 0 and overflow to infinity keep all and none, as they should.
     const double threshold = std::exp(tilt * log_cost[i] - log_scale);
-    const auto end = std::partition_point(
-        largest[i].begin(), largest[i].end(),
-        [&](float magnitude) { return static_cast<double>(magnitude) > threshold; });
-    return static_cast<double>(end - largest[i].begin());
+    const auto first = std::partition_point(
+        sorted[i].begin(), sorted[i].end(),
+        [&](float magnitude) { return static_cast<double>(magnitude) <= threshold; });
+    return static_cast<double>(sorted[i].end() - first);
   };
 }
 
@@ -375,7 +389,7 @@ Result<std::vector<int64_t>> allocate(AllocationMethod method, std::span<const L
 
   if (method == AllocationMethod::kGlobalMagnitude) {
     STRATA_RETURN_IF_ERROR(check_magnitudes(layers, magnitudes));
-    problem.demand = magnitude_demand(magnitudes, problem.weights, problem.log_cost);
+    problem.demand = magnitude_demand(magnitudes, problem.log_cost);
   } else {
     // Elements times density, which is 1 (uniform) or sum / product of the dimensions (ERK).
     std::vector<double> base;
