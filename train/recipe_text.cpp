@@ -19,7 +19,15 @@ Overloaded(Ts...) -> Overloaded<Ts...>;
 std::string number_text(double value) {
   std::array<char, 32> digits{};
   const auto result = std::to_chars(digits.data(), digits.data() + digits.size(), value);
-  return {digits.data(), result.ptr};
+  std::string text(digits.data(), result.ptr);
+  // 1e+09 is 1e9 to people.
+  if (const size_t exponent = text.find('e'); exponent != std::string::npos) {
+    size_t at = exponent + 1;
+    if (text[at] == '+') text.erase(at, 1);
+    if (text[at] == '-') ++at;
+    while (text[at] == '0' && at + 1 < text.size()) text.erase(at, 1);
+  }
+  return text;
 }
 
 std::string quoted_text(const std::string& value) {
