@@ -1,0 +1,72 @@
+// Turns any 2-D convolution window (kernel, stride, dilation, padding) into taps with one constant
+// offset each. For stride s the input is seen as s*s phase planes per channel, phase (i, j) holding
+// the pixels (s*y + i, s*x + j); in its phase plane every tap is a plain shift.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/plane_layout.h"
+#include "kernels/window.h"
+
+namespace strata::kernels {
+
+/// Where the taps of one kernel row (or column) read.
+struct AxisTaps {
+  std::vector<int64_t> phases;  ///< in use, ascending
+  std::vector<int64_t> phase;   ///< [kernel index]: index into phases
+  std::vector<int64_t> shift;   ///< [kernel index]: position in the phase plane minus output's
+  int64_t size = 0;             ///< of the phase planes
+  int64_t output = 0;           ///< output positions
+  int64_t min_shift = 0;        ///< over the kernel, at most 0
+  int64_t max_shift = 0;        ///< at least 0
+};
+
+class ConvGeometry {
+ public:
+  /// Precondition: sizes, strides and dilations at least 1, padding at least 0, output sizes as
+  /// ONNX defines them.
+  ConvGeometry(const Window& window, int64_t height, int64_t width, int64_t output_height,
+               int64_t output_width);
+
+  /// True if the taps can read the input's own planes: stride 1.
+  [[nodiscard]] bool direct() const { return direct_; }
+  /// Phase planes per input channel.
+  [[nodiscard]] int64_t phases() const {
+    return static_cast<int64_t>(rows_.phases.size() * columns_.phases.size());
+  }
+  [[nodiscard]] const AxisTaps& rows() const { return rows_; }
+  [[nodiscard]] const AxisTaps& columns() const { return columns_; }
+
+  /// Least pitch, common to (phase) planes and output, at which taps that leave a row find zeros.
+  [[nodiscard]] int64_t min_pitch() const;
+  /// Zeros that the taps need before a plane at this pitch.
+  [[nodiscard]] int64_t head(int64_t pitch) const;
+  /// Floats from the first pixel of a plane to the end of what real output pixels read.
+  [[nodiscard]] int64_t reach(int64_t pitch) const;
+  /// Layout of the phase planes of one image after the other; channel c, phase i is plane
+  /// c * phases() + i.
+  [[nodiscard]] PlaneLayout phase_layout(int64_t batch, int64_t channels, int64_t pitch) const;
+  /// Byte offset of tap (channel, kernel row, kernel column) in such a layout, or in the input's
+  /// own one if direct(), relative to the first pixel of plane 0. 64 bits, for the caller to check.
+  [[nodiscard]] int64_t tap_offset(const PlaneLayout& layout, int64_t channel, int64_t kernel_row,
+                                   int64_t kernel_column) const;
+
+ private:
+  AxisTaps rows_;
+  AxisTaps columns_;
+  bool direct_ = false;
+};
+
+/// Gives `layout`, whose sizes and pitch are set, head, strides and room for whole blocks: `head`
+/// zeros before each plane, and `reach` readable floats from its first pixel on.
+void lay_out_planes(PlaneLayout& layout, int64_t head, int64_t reach);
+
+/// Copies channels [channel_begin, channel_end) of one image into its phase planes, margins zeroed.
+/// `input` and `output` point at the start of the memory that the layouts describe.
+void split_phases(const ConvGeometry& geometry, const Window& window,
+                  const PlaneLayout& input_layout, const float* input,
+                  const PlaneLayout& output_layout, float* output, int64_t image,
+                  int64_t channel_begin, int64_t channel_end);
+
+}  // namespace strata::kernels

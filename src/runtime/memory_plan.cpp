@@ -1,0 +1,236 @@
+// See memory_plan.h. Tensors that a stride-1 convolution or a residual addition ties together get
+// the same row pitch.
+#include "runtime/memory_plan.h"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+#include <string>
+#include <utility>
+
+namespace strata::runtime {
+namespace {
+
+using kernels::kPixelBlock;
+using kernels::PlaneLayout;
+using kernels::round_up;
+
+/// Disjoint sets of tensors.
+class Classes {
+ public:
+  explicit Classes(size_t count) : parent_(count) { std::iota(parent_.begin(), parent_.end(), 0); }
+  size_t find(size_t i) {
+    while (parent_[i] != i) i = parent_[i] = parent_[parent_[i]];
+    return i;
+  }
+  void join(size_t a, size_t b) { parent_[find(a)] = find(b); }
+
+ private:
+  std::vector<size_t> parent_;
+};
+
+/// A piece of the arena in use during steps first..last.
+struct Piece {
+  int64_t floats = 0;
+  size_t first = 0;
+  size_t last = 0;
+  int64_t* offset = nullptr;
+};
+
+/// Largest first, each at the lowest place that no piece alive at the same time takes.
+int64_t place_pieces(std::vector<Piece> pieces) {
+  std::stable_sort(pieces.begin(), pieces.end(),
+                   [](const Piece& a, const Piece& b) { return a.floats > b.floats; });
+  int64_t total = 0;
+  std::vector<std::pair<int64_t, int64_t>> taken;
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    taken.clear();
+    for (size_t j = 0; j < i; ++j) {
+      if (pieces[j].first <= pieces[i].last && pieces[i].first <= pieces[j].last) {
+        taken.emplace_back(*pieces[j].offset, *pieces[j].offset + pieces[j].floats);
+      }
+    }
+    std::sort(taken.begin(), taken.end());
+    int64_t offset = 0;
+    for (const auto& [begin, end] : taken) {
+      if (offset + pieces[i].floats <= begin) break;
+      offset = std::max(offset, end);
+    }
+    *pieces[i].offset = offset;
+    total = std::max(total, offset + pieces[i].floats);
+  }
+  return total;
+}
+
+class MemoryPlanner {
+ public:
+  explicit MemoryPlanner(const Plan& plan)
+      : plan_(plan), planes_(plan.tensors.size()), classes_(plan.tensors.size()) {
+    memory_.tensors.resize(plan.tensors.size());
+    memory_.steps.resize(plan.steps.size());
+  }
+
+  Result<MemoryPlan> make() {
+    choose_planes();
+    lay_out_tensors();
+    for (size_t i = 0; i < plan_.steps.size(); ++i) {
+      STRATA_RETURN_IF_ERROR(plan_scratch(plan_.steps[i], memory_.steps[i]));
+    }
+    place();
+    return std::move(memory_);
+  }
+
+ private:
+  [[nodiscard]] const PlanTensor& tensor(int index) const {
+    return plan_.tensors[static_cast<size_t>(index)];
+  }
+
+  /// Which tensors have room around their planes, and which convolutions can do without a copy.
+  void choose_planes() {
+    std::vector<bool> can(plan_.tensors.size());
+    for (const Step& step : plan_.steps) {
+      const auto output = static_cast<size_t>(step.output);
+      can[output] = writes_planes(step.kind);
+      if (step.kind == StepKind::kConv) planes_[output] = true;
+    }
+    for (size_t i = 0; i < plan_.steps.size(); ++i) {
+      const Step& step = plan_.steps[i];
+      if (step.kind != StepKind::kConv) continue;
+      const auto& in = tensor(step.input).size;
+      const auto& out = tensor(step.output).size;
+      StepMemory& memory = memory_.steps[i];
+      memory.geometry.emplace(step.window, in[2], in[3], out[2], out[3]);
+      const auto input = static_cast<size_t>(step.input);
+      const auto output = static_cast<size_t>(step.output);
+      memory.packed = !memory.geometry->direct() || !can[input];
+      if (!memory.packed) {
+        planes_[input] = true;
+        classes_.join(input, output);
+      }
+      if (step.addend >= 0) {
+        planes_[static_cast<size_t>(step.addend)] = true;
+        classes_.join(static_cast<size_t>(step.addend), output);
+      }
+    }
+  }
+
+  void lay_out_tensors() {
+    const size_t count = plan_.tensors.size();
+    std::vector<int64_t> pitch(count);
+    std::vector<int64_t> head(count);
+    std::vector<int64_t> reach(count);
+    for (size_t t = 0; t < count; ++t) {
+      int64_t& widest = pitch[classes_.find(t)];
+      widest = std::max(widest, plan_.tensors[t].size[3]);
+    }
+    for (size_t i = 0; i < plan_.steps.size(); ++i) {
+      if (!memory_.steps[i].geometry) continue;
+      int64_t& widest = pitch[classes_.find(static_cast<size_t>(plan_.steps[i].output))];
+      widest = std::max(widest, memory_.steps[i].geometry->min_pitch());
+    }
+    for (size_t i = 0; i < plan_.steps.size(); ++i) {
+      const StepMemory& step = memory_.steps[i];
+      if (!step.geometry || step.packed) continue;
+      const auto input = static_cast<size_t>(plan_.steps[i].input);
+      const int64_t p = pitch[classes_.find(input)];
+      head[input] = std::max(head[input], step.geometry->head(p));
+      reach[input] = std::max(reach[input], step.geometry->reach(p));
+    }
+    for (size_t t = 0; t < count; ++t) {
+      const auto& size = plan_.tensors[t].size;
+      PlaneLayout& layout = memory_.tensors[t].layout;
+      layout = kernels::compact_layout(size[0], size[1], size[2], size[3]);
+      if (!planes_[t]) continue;
+      layout.pitch = pitch[classes_.find(t)];
+      kernels::lay_out_planes(layout, head[t], reach[t]);
+    }
+  }
+
+  Status plan_scratch(const Step& step, StepMemory& memory) {
+    const PlaneLayout& in = memory_.tensors[static_cast<size_t>(step.input)].layout;
+    const PlaneLayout& out = memory_.tensors[static_cast<size_t>(step.output)].layout;
+    if (step.kind == StepKind::kMaxPool || step.kind == StepKind::kAveragePool) {
+      memory_.row_floats = std::max(memory_.row_floats, round_up(in.width, kPixelBlock));
+    } else if (step.kind == StepKind::kConv) {
+      memory.scratch_layout = in;
+      if (memory.packed) {
+        memory.scratch_layout = memory.geometry->phase_layout(in.batch, in.channels, out.pitch);
+        memory.scratch_floats = floats(memory.scratch_layout);
+      }
+      const int64_t image_bytes =
+          memory.scratch_layout.image_stride * static_cast<int64_t>(sizeof(float));
+      if (image_bytes > std::numeric_limits<int32_t>::max()) {
+        return unsupported("step '" + step.name + "' reads an image of " +
+                           std::to_string(image_bytes) + " bytes, the runtime runs up to 2 GiB");
+      }
+    } else if (step.kind == StepKind::kGemm) {
+      memory.packed = in.batch >= kMinBatchForLanes || !in.compact();
+      // Both sides transposed: one row of scratch per input and output feature, batch along it.
+      const int64_t row = in.batch >= kMinBatchForLanes ? round_up(in.batch, kPixelBlock) : 1;
+      memory.scratch_layout = {1, in.channels, 1, in.batch, row, 0, row, row * in.channels};
+      if (in.batch >= kMinBatchForLanes) {
+        memory.scratch_floats = row * (in.channels + out.channels);
+      } else if (memory.packed) {
+        memory.scratch_layout = kernels::compact_layout(in.batch, in.channels, 1, 1);
+        memory.scratch_floats = in.batch * in.channels;
+      }
+    }
+    return {};
+  }
+
+  /// Room for the layout, and for the whole blocks that kernels read beyond the last pixel.
+  static int64_t floats(const PlaneLayout& layout) {
+    return layout.batch * layout.image_stride + round_up(layout.pitch + kPixelBlock, kPixelBlock);
+  }
+
+  void place() {
+    const size_t last_step = plan_.steps.size();
+    std::vector<size_t> first(plan_.tensors.size(), 0);
+    std::vector<size_t> last(plan_.tensors.size(), 0);
+    for (size_t i = 0; i < plan_.steps.size(); ++i) {
+      const Step& step = plan_.steps[i];
+      first[static_cast<size_t>(step.output)] = i;
+      for (const int t : {step.input, step.addend, step.output}) {
+        if (t >= 0) last[static_cast<size_t>(t)] = i;
+      }
+    }
+    for (size_t i = 0; i < plan_.inputs.size(); ++i) {
+      TensorPlace& place = memory_.tensors[static_cast<size_t>(plan_.inputs[i])];
+      place.home = Home::kInput;
+      place.place = static_cast<int64_t>(i);
+    }
+    for (size_t i = 0; i < plan_.outputs.size(); ++i) {
+      const auto t = static_cast<size_t>(plan_.outputs[i]);
+      TensorPlace& place = memory_.tensors[t];
+      last[t] = last_step;
+      if (place.home == Home::kArena && !planes_[t]) {
+        place.home = Home::kOutput;
+        place.place = static_cast<int64_t>(i);
+      }
+    }
+    std::vector<Piece> pieces;
+    for (size_t t = 0; t < plan_.tensors.size(); ++t) {
+      TensorPlace& place = memory_.tensors[t];
+      if (place.home != Home::kArena) continue;
+      pieces.push_back(
+          {round_up(floats(place.layout), kPixelBlock), first[t], last[t], &place.place});
+    }
+    for (size_t i = 0; i < memory_.steps.size(); ++i) {
+      StepMemory& step = memory_.steps[i];
+      if (step.scratch_floats == 0) continue;
+      pieces.push_back({round_up(step.scratch_floats, kPixelBlock), i, i, &step.scratch});
+    }
+    memory_.arena_floats = place_pieces(std::move(pieces));
+  }
+
+  const Plan& plan_;
+  MemoryPlan memory_;
+  std::vector<bool> planes_;  ///< [tensor]
+  Classes classes_;
+};
+
+}  // namespace
+
+Result<MemoryPlan> plan_memory(const Plan& plan) { return MemoryPlanner(plan).make(); }
+
+}  // namespace strata::runtime

@@ -1,0 +1,51 @@
+// Where every tensor of a plan lies: its layout, chosen so that convolutions read it as it is where
+// possible, and its place in one block of memory that tensors share when their lifetimes do not
+// overlap.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "core/status.h"
+#include "kernels/plane_layout.h"
+#include "kernels/sparse_conv/geometry.h"
+#include "runtime/plan.h"
+
+namespace strata::runtime {
+
+enum class Home : uint8_t {
+  kArena,   ///< the session's own memory
+  kInput,   ///< the caller's input number `place`
+  kOutput,  ///< the caller's output number `place`
+};
+
+struct TensorPlace {
+  kernels::PlaneLayout layout;
+  Home home = Home::kArena;
+  int64_t place = 0;  ///< kArena: offset in floats; else an index
+};
+
+/// Below this batch a matrix product runs vector by vector, from it on with lanes over the batch.
+inline constexpr int64_t kMinBatchForLanes = 4;
+
+/// What a step needs besides its tensors.
+struct StepMemory {
+  std::optional<kernels::ConvGeometry> geometry;  ///< of a convolution
+  bool packed = false;                 ///< its input is first copied to the scratch
+  kernels::PlaneLayout scratch_layout;  ///< of the packed input
+  int64_t scratch = 0;                 ///< offset in floats
+  int64_t scratch_floats = 0;
+};
+
+struct MemoryPlan {
+  std::vector<TensorPlace> tensors;
+  std::vector<StepMemory> steps;
+  int64_t arena_floats = 0;
+  int64_t row_floats = 0;  ///< longest input row of a pooling, scratch per thread
+};
+
+/// Errors: a tensor whose offsets do not fit the kernels' 32 bits.
+Result<MemoryPlan> plan_memory(const Plan& plan);
+
+}  // namespace strata::runtime

@@ -1,0 +1,69 @@
+// The weights of one step as the kernels read them. The taps of an output row lie together,
+// increment after increment, so that a level is nothing but where a row's loop ends.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string_view>
+#include <vector>
+
+#include "core/aligned_buffer.h"
+#include "core/status.h"
+#include "kernels/sparse_conv/sparse_conv.h"
+#include "runtime/memory_plan.h"
+#include "runtime/plan.h"
+#include "sparse/nested.h"
+
+namespace strata::runtime {
+
+/// The levels that are being loaded, wherever they come from. The functions return null for a name
+/// that does not exist.
+struct LevelSource {
+  int level_count = 0;
+  std::function<const sparse::Increment*(int level, std::string_view parameter)> increment;
+  std::function<const std::vector<float>*(int level, std::string_view parameter)> vector;
+};
+
+class PackedWeights {
+ public:
+  /// Errors: a parameter that a level lacks, sizes that do not match, no memory.
+  static Result<PackedWeights> pack(const graph::Model& model, const Plan& plan, const Step& step,
+                                    const StepMemory& memory, const LevelSource& source);
+
+  [[nodiscard]] int64_t rows() const { return rows_; }
+  [[nodiscard]] int64_t nonzeros(int level) const { return nonzeros_[static_cast<size_t>(level)]; }
+  [[nodiscard]] const kernels::Tap* taps() const { return taps_.data(); }
+  [[nodiscard]] const uint32_t* row_begin() const { return row_begin_.data(); }
+  [[nodiscard]] const uint32_t* row_end(int level) const { return at(row_end_, level); }
+  [[nodiscard]] const uint32_t* dense_prefix() const { return dense_prefix_.data(); }
+  /// Bias and normalisation of one level: row r becomes scale[r] * sum + shift[r].
+  [[nodiscard]] const float* scale(int level) const { return at(scale_, level); }
+  [[nodiscard]] const float* shift(int level) const { return at(shift_, level); }
+
+  /// Bytes held.
+  [[nodiscard]] size_t bytes() const;
+
+  /// A copy of the first `level_count` levels that takes no more room than they need.
+  [[nodiscard]] Result<PackedWeights> first_levels(int level_count) const;
+
+ private:
+  template <typename T>
+  static const T* at(const std::vector<std::vector<T>>& levels, int level) {
+    return levels[static_cast<size_t>(level)].data();
+  }
+  Status pack_taps(const graph::Parameter& weight, const Plan& plan, const Step& step,
+                   const StepMemory& memory, const LevelSource& source);
+  Status pack_vectors(const Step& step, const LevelSource& source);
+
+  int64_t rows_ = 0;
+  AlignedBuffer<kernels::Tap> taps_;
+  std::vector<uint32_t> row_begin_;             ///< [row]
+  std::vector<std::vector<uint32_t>> row_end_;  ///< [level][row]
+  std::vector<uint32_t> dense_prefix_;          ///< [row], see SparseGemvArguments
+  std::vector<std::vector<float>> scale_;       ///< [level][row]
+  std::vector<std::vector<float>> shift_;       ///< [level][row]
+  std::vector<int64_t> nonzeros_;               ///< [level]
+};
+
+}  // namespace strata::runtime

@@ -1,0 +1,329 @@
+// See step_runner.h. How work is cut into tasks never changes what is computed for a pixel, so
+// results are the same for every number of threads.
+#include "runtime/step_runner.h"
+
+#include <algorithm>
+#include <string>
+
+namespace strata::runtime {
+namespace {
+
+using kernels::kPixelBlock;
+using kernels::PlaneLayout;
+
+/// Enough tasks per thread that the last ones even out what the machine's noise does.
+constexpr int64_t kTasksPerThread = 6;
+
+int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/// Cuts every image's channels into ranges and calls body(image, begin, end, thread).
+template <typename Body>
+void for_channel_ranges(ThreadPool& pool, int64_t images, int64_t channels, const Body& body) {
+  const int64_t wanted =
+      pool.threads() == 1 ? 1 : divide_up(kTasksPerThread * pool.threads(), images);
+  const int64_t size = divide_up(channels, std::min(wanted, channels));
+  const int64_t ranges = divide_up(channels, size);
+  pool.parallel_for(static_cast<int>(images * ranges), [&](int task, int thread) {
+    const int64_t begin = task % ranges * size;
+    body(task / ranges, begin, std::min(begin + size, channels), thread);
+  });
+}
+
+/// Copies the pixels of one plane between two layouts.
+void copy_rows(const float* from, int64_t from_pitch, float* to, int64_t to_pitch, int64_t height,
+               int64_t width) {
+  for (int64_t y = 0; y < height; ++y) {
+    std::copy_n(from + y * from_pitch, width, to + y * to_pitch);
+  }
+}
+
+/// Writes a tensor of any layout in row-major order.
+void copy_compact(const PlaneLayout& layout, const float* from, float* to) {
+  const int64_t plane = layout.height * layout.width;
+  for (int64_t image = 0; image < layout.batch; ++image) {
+    for (int64_t channel = 0; channel < layout.channels; ++channel) {
+      copy_rows(from + layout.plane(image, channel), layout.pitch, to, layout.width, layout.height,
+                layout.width);
+      to += plane;
+    }
+  }
+}
+
+}  // namespace
+
+Result<StepRunner> StepRunner::create(const Plan& plan, const MemoryPlan& memory,
+                                      kernels::Target target, int threads) {
+  StepRunner runner(plan, memory, target);
+  STRATA_ASSIGN_OR_RETURN(
+      runner.arena_,
+      AlignedBuffer<float>::create(static_cast<size_t>(memory.arena_floats), "the activations"));
+  STRATA_ASSIGN_OR_RETURN(
+      runner.rows_,
+      AlignedBuffer<float>::create(static_cast<size_t>(memory.row_floats * threads), "pooling"));
+  std::vector<const PlaneLayout*> masked;  // the layout that each mask was made for
+  for (const Step& step : plan.steps) {
+    const uint32_t*& mask = runner.mask_of_step_.emplace_back(nullptr);
+    const PlaneLayout& layout = memory.tensors[static_cast<size_t>(step.output)].layout;
+    const int64_t pixels = layout.blocks() * kPixelBlock;
+    if (step.kind != StepKind::kConv || pixels == layout.height * layout.width) continue;
+    for (size_t i = 0; i < masked.size(); ++i) {
+      if (masked[i]->pitch == layout.pitch && masked[i]->width == layout.width &&
+          masked[i]->height == layout.height) {
+        mask = runner.masks_[i].data();
+      }
+    }
+    if (mask != nullptr) continue;
+    STRATA_ASSIGN_OR_RETURN(auto made, AlignedBuffer<uint32_t>::create(static_cast<size_t>(pixels),
+                                                                       "a mask of pixels"));
+    for (int64_t y = 0; y < layout.height; ++y) {
+      std::fill_n(made.data() + y * layout.pitch, layout.width, ~uint32_t{0});
+    }
+    masked.push_back(&layout);
+    mask = made.data();
+    runner.masks_.push_back(std::move(made));
+  }
+  return runner;
+}
+
+size_t StepRunner::bytes() const {
+  size_t bytes = arena_.bytes() + rows_.bytes();
+  for (const auto& mask : masks_) bytes += mask.bytes();
+  return bytes;
+}
+
+const float* StepRunner::input(int tensor, const Buffers& buffers) const {
+  const TensorPlace& where = place(tensor);
+  const auto index = static_cast<size_t>(where.place);
+  if (where.home == Home::kInput) return buffers.inputs[index];
+  if (where.home == Home::kOutput) return buffers.outputs[index];
+  return arena_.data() + where.place;
+}
+
+float* StepRunner::output(int tensor, const Buffers& buffers) {
+  const TensorPlace& where = place(tensor);
+  if (where.home == Home::kOutput) return buffers.outputs[static_cast<size_t>(where.place)];
+  return arena_.data() + where.place;
+}
+
+void StepRunner::copy_output(size_t output, const Buffers& buffers) const {
+  const int tensor = plan_->outputs[output];
+  const TensorPlace& where = place(tensor);
+  if (where.home == Home::kOutput && where.place == static_cast<int64_t>(output)) return;
+  copy_compact(where.layout, input(tensor, buffers), buffers.outputs[output]);
+}
+
+void StepRunner::run(size_t step, const PackedWeights& weights, int level, const Buffers& buffers,
+                     ThreadPool& pool) {
+  switch (plan_->steps[step].kind) {
+    case StepKind::kConv:
+      return run_conv(step, weights, level, buffers, pool);
+    case StepKind::kGemm:
+      return run_gemm(step, weights, level, buffers, pool);
+    case StepKind::kMaxPool:
+    case StepKind::kAveragePool:
+      return run_pool(step, buffers, pool);
+    case StepKind::kElementwise:
+      return run_elementwise(step, weights, level, buffers, pool);
+    case StepKind::kPad:
+      return run_pad(step, buffers, pool);
+    case StepKind::kReshape:
+      return run_reshape(step, buffers);
+  }
+}
+
+void StepRunner::run_conv(size_t index, const PackedWeights& weights, int level,
+                          const Buffers& buffers, ThreadPool& pool) {
+  const Step& step = plan_->steps[index];
+  const StepMemory& memory = memory_->steps[index];
+  const PlaneLayout& in = memory.scratch_layout;
+  const PlaneLayout& out = place(step.output).layout;
+  const float* source = input(step.input, buffers);
+  if (memory.packed) {
+    const PlaneLayout& unpacked = place(step.input).layout;
+    float* scratch = arena_.data() + memory.scratch;
+    for_channel_ranges(pool, unpacked.batch, unpacked.channels,
+                       [&](int64_t image, int64_t begin, int64_t end, int /*thread*/) {
+                         kernels::split_phases(*memory.geometry, step.window, unpacked, source, in,
+                                               scratch, image, begin, end);
+                       });
+    source = scratch;
+  }
+  float* target = output(step.output, buffers);
+  const PlaneLayout* addend = step.addend < 0 ? nullptr : &place(step.addend).layout;
+  const float* addend_data = step.addend < 0 ? nullptr : input(step.addend, buffers);
+
+  // A task is a range of rows over one tile of pixels; tasks of one tile follow each other, so that
+  // the tile's input stays in the cache.
+  const int64_t blocks = out.blocks();
+  const int64_t tile = divide_up(blocks, divide_up(blocks, conv_.tile_blocks));
+  const int64_t tiles = divide_up(blocks, tile);
+  const int64_t wanted =
+      pool.threads() == 1 ? 1 : divide_up(kTasksPerThread * pool.threads(), out.batch * tiles);
+  const int64_t range = divide_up(out.channels, std::min(wanted, out.channels));
+  const int64_t ranges = divide_up(out.channels, range);
+  pool.parallel_for(static_cast<int>(out.batch * tiles * ranges), [&](int task, int /*thread*/) {
+    const int64_t row_begin = task % ranges * range;
+    const int64_t row_end = std::min(row_begin + range, out.channels);
+    const int64_t block = task / ranges % tiles * tile;
+    const int64_t block_end = std::min(block + tile, blocks);
+    const int64_t image = task / ranges / tiles;
+    kernels::SparseConvArguments arguments;
+    arguments.input = source + in.plane(image, 0);
+    arguments.taps = weights.taps();
+    arguments.row_begin = weights.row_begin();
+    arguments.row_end = weights.row_end(level);
+    arguments.scale = weights.scale(level);
+    arguments.shift = weights.shift(level);
+    if (addend != nullptr) {
+      arguments.residual = addend_data + addend->plane(image, 0);
+      arguments.residual_stride = addend->plane_stride;
+    }
+    arguments.output = target + out.plane(image, 0);
+    arguments.output_stride = out.plane_stride;
+    arguments.mask = mask_of_step_[index];
+    arguments.relu = step.relu;
+    conv_.run(arguments, row_begin, row_end, block, block_end);
+    if (block_end < blocks) return;
+    for (int64_t row = row_begin; row < row_end; ++row) {
+      kernels::clear_ends(out, target + out.plane(image, row), blocks * kPixelBlock);
+    }
+  });
+}
+
+void StepRunner::run_gemm(size_t index, const PackedWeights& weights, int level,
+                          const Buffers& buffers, ThreadPool& pool) {
+  const Step& step = plan_->steps[index];
+  const StepMemory& memory = memory_->steps[index];
+  const PlaneLayout& in = place(step.input).layout;
+  const PlaneLayout& out = place(step.output).layout;
+  if (in.batch >= kMinBatchForLanes) {
+    return run_gemm_over_batch(index, weights, level, buffers, pool);
+  }
+  const float* source = input(step.input, buffers);
+  if (memory.packed) {
+    copy_compact(in, source, arena_.data() + memory.scratch);
+    source = arena_.data() + memory.scratch;
+  }
+  float* target = output(step.output, buffers);
+  for_channel_ranges(pool, out.batch, out.channels,
+                     [&](int64_t image, int64_t begin, int64_t end, int /*thread*/) {
+                       kernels::SparseGemvArguments arguments;
+                       arguments.input = source + image * in.channels;
+                       arguments.taps = weights.taps();
+                       arguments.row_begin = weights.row_begin();
+                       arguments.row_end = weights.row_end(level);
+                       arguments.dense_prefix = weights.dense_prefix();
+                       arguments.scale = weights.scale(level);
+                       arguments.shift = weights.shift(level);
+                       arguments.output = target + image * out.channels;
+                       arguments.relu = step.relu;
+                       gemv_(arguments, begin, end);
+                     });
+}
+
+void StepRunner::run_gemm_over_batch(size_t index, const PackedWeights& weights, int level,
+                                     const Buffers& buffers, ThreadPool& pool) {
+  const Step& step = plan_->steps[index];
+  const StepMemory& memory = memory_->steps[index];
+  const PlaneLayout& in = place(step.input).layout;
+  const PlaneLayout& out = place(step.output).layout;
+  const int64_t row = memory.scratch_layout.plane_stride;
+  const float* source = input(step.input, buffers);
+  float* transposed = arena_.data() + memory.scratch;
+  for (int64_t image = 0; image < in.batch; ++image) {
+    for (int64_t feature = 0; feature < in.channels; ++feature) {
+      transposed[feature * row + image] = source[in.plane(image, feature)];
+    }
+  }
+  float* result = transposed + row * in.channels;
+  float* target = output(step.output, buffers);
+  for_channel_ranges(pool, 1, out.channels,
+                     [&](int64_t /*image*/, int64_t begin, int64_t end, int /*thread*/) {
+                       kernels::SparseConvArguments arguments;
+                       arguments.input = transposed;
+                       arguments.taps = weights.taps();
+                       arguments.row_begin = weights.row_begin();
+                       arguments.row_end = weights.row_end(level);
+                       arguments.scale = weights.scale(level);
+                       arguments.shift = weights.shift(level);
+                       arguments.output = result;
+                       arguments.output_stride = row;
+                       arguments.relu = step.relu;
+                       conv_.run(arguments, begin, end, 0, row / kPixelBlock);
+                       for (int64_t feature = begin; feature < end; ++feature) {
+                         for (int64_t image = 0; image < out.batch; ++image) {
+                           target[image * out.channels + feature] = result[feature * row + image];
+                         }
+                       }
+                     });
+}
+
+void StepRunner::run_pool(size_t index, const Buffers& buffers, ThreadPool& pool) {
+  const Step& step = plan_->steps[index];
+  kernels::PoolArguments arguments;
+  arguments.kind =
+      step.kind == StepKind::kMaxPool ? kernels::PoolKind::kMax : kernels::PoolKind::kAverage;
+  arguments.window = step.window;
+  arguments.count_include_pad = step.count_include_pad;
+  arguments.input = input(step.input, buffers);
+  arguments.input_layout = place(step.input).layout;
+  arguments.output = output(step.output, buffers);
+  arguments.output_layout = place(step.output).layout;
+  for_channel_ranges(pool, arguments.output_layout.batch, arguments.output_layout.channels,
+                     [&](int64_t image, int64_t begin, int64_t end, int thread) {
+                       pool_(arguments, image, begin, end,
+                             rows_.data() + thread * memory_->row_floats);
+                     });
+}
+
+void StepRunner::run_elementwise(size_t index, const PackedWeights& weights, int level,
+                                 const Buffers& buffers, ThreadPool& pool) {
+  const Step& step = plan_->steps[index];
+  kernels::ElementwiseArguments arguments;
+  arguments.input = input(step.input, buffers);
+  arguments.input_layout = place(step.input).layout;
+  arguments.scale = weights.scale(level);
+  arguments.shift = weights.shift(level);
+  if (step.addend >= 0) {
+    arguments.addend = input(step.addend, buffers);
+    arguments.addend_layout = place(step.addend).layout;
+  }
+  arguments.output = output(step.output, buffers);
+  arguments.output_layout = place(step.output).layout;
+  arguments.relu = step.relu;
+  for_channel_ranges(pool, arguments.output_layout.batch, arguments.output_layout.channels,
+                     [&](int64_t image, int64_t begin, int64_t end, int /*thread*/) {
+                       elementwise_(arguments, image, begin, end);
+                     });
+}
+
+void StepRunner::run_pad(size_t index, const Buffers& buffers, ThreadPool& pool) {
+  const Step& step = plan_->steps[index];
+  const PlaneLayout& in = place(step.input).layout;
+  const PlaneLayout& out = place(step.output).layout;
+  const float* source = input(step.input, buffers);
+  float* target = output(step.output, buffers);
+  for_channel_ranges(pool, out.batch, out.channels,
+                     [&](int64_t image, int64_t begin, int64_t end, int /*thread*/) {
+                       for (int64_t channel = begin; channel < end; ++channel) {
+                         float* plane = target + out.plane(image, channel);
+                         kernels::clear_ends(out, plane, 0);
+                         const int64_t from_image = image - step.origin[0];
+                         const int64_t from_channel = channel - step.origin[1];
+                         if (from_image < 0 || from_image >= in.batch || from_channel < 0 ||
+                             from_channel >= in.channels) {
+                           continue;
+                         }
+                         copy_rows(source + in.plane(from_image, from_channel), in.pitch,
+                                   plane + step.origin[2] * out.pitch + step.origin[3], out.pitch,
+                                   in.height, in.width);
+                       }
+                     });
+}
+
+void StepRunner::run_reshape(size_t index, const Buffers& buffers) {
+  const Step& step = plan_->steps[index];
+  copy_compact(place(step.input).layout, input(step.input, buffers), output(step.output, buffers));
+}
+
+}  // namespace strata::runtime

@@ -1,0 +1,80 @@
+// Executes single steps: turns a step, its packed weights and its places in memory into parallel
+// loops of kernel calls. Allocates nothing.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/aligned_buffer.h"
+#include "core/thread_pool.h"
+#include "kernels/elementwise/elementwise.h"
+#include "kernels/pool/pool.h"
+#include "kernels/sparse_conv/sparse_conv.h"
+#include "kernels/sparse_gemm/sparse_gemm.h"
+#include "kernels/target.h"
+#include "runtime/memory_plan.h"
+#include "runtime/packed_weights.h"
+#include "runtime/plan.h"
+
+namespace strata::runtime {
+
+/// Where the data of one inference is.
+struct Buffers {
+  std::span<const float* const> inputs;  ///< [graph input]
+  std::span<float* const> outputs;       ///< [graph output]
+};
+
+class StepRunner {
+ public:
+  /// `plan` and `memory` must outlive the runner. Errors: no memory.
+  static Result<StepRunner> create(const Plan& plan, const MemoryPlan& memory,
+                                   kernels::Target target, int threads);
+
+  void run(size_t step, const PackedWeights& weights, int level, const Buffers& buffers,
+           ThreadPool& pool);
+  /// Copies a graph output to the caller unless its step wrote it there.
+  void copy_output(size_t output, const Buffers& buffers) const;
+
+  [[nodiscard]] size_t bytes() const;
+
+ private:
+  StepRunner(const Plan& plan, const MemoryPlan& memory, kernels::Target target)
+      : plan_(&plan),
+        memory_(&memory),
+        conv_(kernels::sparse_conv_kernel(target)),
+        gemv_(kernels::sparse_gemv_kernel(target)),
+        pool_(kernels::pool_kernel(target)),
+        elementwise_(kernels::elementwise_kernel(target)) {}
+
+  [[nodiscard]] const TensorPlace& place(int tensor) const {
+    return memory_->tensors[static_cast<size_t>(tensor)];
+  }
+  [[nodiscard]] const float* input(int tensor, const Buffers& buffers) const;
+  [[nodiscard]] float* output(int tensor, const Buffers& buffers);
+
+  void run_conv(size_t step, const PackedWeights& weights, int level, const Buffers& buffers,
+                ThreadPool& pool);
+  void run_gemm(size_t step, const PackedWeights& weights, int level, const Buffers& buffers,
+                ThreadPool& pool);
+  void run_gemm_over_batch(size_t step, const PackedWeights& weights, int level,
+                           const Buffers& buffers, ThreadPool& pool);
+  void run_pool(size_t step, const Buffers& buffers, ThreadPool& pool);
+  void run_elementwise(size_t step, const PackedWeights& weights, int level, const Buffers& buffers,
+                       ThreadPool& pool);
+  void run_pad(size_t step, const Buffers& buffers, ThreadPool& pool);
+  void run_reshape(size_t step, const Buffers& buffers);
+
+  const Plan* plan_;
+  const MemoryPlan* memory_;
+  kernels::SparseConvKernel conv_;
+  kernels::SparseGemvFunction gemv_;
+  kernels::PoolFunction pool_;
+  kernels::ElementwiseFunction elementwise_;
+  AlignedBuffer<float> arena_;
+  AlignedBuffer<float> rows_;  ///< [thread][MemoryPlan::row_floats]
+  std::vector<AlignedBuffer<uint32_t>> masks_;
+  std::vector<const uint32_t*> mask_of_step_;  ///< of convolutions; null: no gap to mask
+};
+
+}  // namespace strata::runtime
