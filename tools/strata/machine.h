@@ -1,0 +1,22 @@
+// The machine and the build that a measurement was made with; numbers without them mean nothing.
+#pragma once
+
+#include <string>
+
+#include "tools/strata/console.h"
+
+namespace strata::cli {
+
+/// "Intel(R) Xeon(R) ...", as the operating system says; "unknown processor" if it does not.
+std::string cpu_model();
+
+/// cpu, cores (those that this process may use), os.
+Json machine_json();
+
+/// strata, type, compiler, libtorch (a version, or null in a build without it).
+Json build_json();
+
+/// Cores that this process may use.
+int available_cores();
+
+}  // namespace strata::cli
