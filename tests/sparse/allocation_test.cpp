@@ -287,7 +287,8 @@ RC_GTEST_PROP(GlobalMagnitude, KeepsTheLargestWhereverTheyAre, ()) {
   RC_ASSERT(counts.ok());
   std::sort(all.begin(), all.end(), std::greater<>());
   const auto kept = static_cast<size_t>(std::llround(share * static_cast<double>(all.size())));
-  RC_PRE(kept == all.size() || all[kept - 1] > all[kept]);
+  const bool no_tie = kept == all.size() || all[kept - 1] > all[kept];
+  RC_PRE(no_tie);
   int64_t forced = 0;  // layers whose only element is there because every layer keeps one
   std::vector<int64_t> largest(network.layers.size(), 0);
   for (size_t i = 0; i < network.layers.size(); ++i) {

@@ -26,21 +26,21 @@ graph::Model resnet(const std::string& name, bool all_prunable) {
 }
 
 /// The densities that were published for a nested ResNet-50.
-const std::vector<LevelBudget> kPublished{{.weights = 0.0538, .flops = 0.0447},
-                                          {.weights = 0.1338, .flops = 0.1497}};
+const std::vector<LevelBudget> published{{.weights = 0.0538, .flops = 0.0447},
+                                         {.weights = 0.1338, .flops = 0.1497}};
 
 class PublishedBudgets : public testing::TestWithParam<AllocationMethod> {};
 
 TEST_P(PublishedBudgets, ResNet50MeetsWeightsAndFlopsOfBothLevels) {
-  const auto nested = random_nested_model(resnet("resnet50", true), kPublished, GetParam(), 1);
+  const auto nested = random_nested_model(resnet("resnet50", true), published, GetParam(), 1);
   ASSERT_TRUE(nested.ok()) << nested.status().message();
   const auto report = account(nested.value());
   ASSERT_TRUE(report.ok()) << report.status().message();
-  for (size_t level = 0; level < kPublished.size(); ++level) {
-    EXPECT_NEAR(report->levels[level].weights_pct, 100.0 * kPublished[level].weights,
-                0.1 * kPublished[level].weights);
-    EXPECT_NEAR(report->levels[level].flops_pct, 100.0 * *kPublished[level].flops,
-                0.1 * *kPublished[level].flops);
+  for (size_t level = 0; level < published.size(); ++level) {
+    EXPECT_NEAR(report->levels[level].weights_pct, 100.0 * published[level].weights,
+                0.1 * published[level].weights);
+    EXPECT_NEAR(report->levels[level].flops_pct, 100.0 * *published[level].flops,
+                0.1 * *published[level].flops);
   }
 }
 
