@@ -31,7 +31,8 @@
 // A level's region holds, in the order of the model's parameters and without gaps,
 //   1. per weight: the places of the increment's non-zeros, then their values;
 //   2. per bias, scale and shift: that level's vector as f32. Normalisation is folded, therefore
-//      means (0) and variances (1) are not stored.
+//      means (0) and variances (1) are not stored. So that a small file cannot ask for much memory,
+//      all of them together may have 4096 elements plus one per byte of the level's region.
 //
 // Places are numbered 0..F-1 over the elements (row-major) that no lower level has taken. With n of
 // the F taken, they are coded in one of three ways, chosen for each tensor and level:
@@ -64,6 +65,8 @@ inline constexpr uint16_t kContainerMinor = 0;
 inline constexpr uint32_t kSchemaVersion = 1;
 inline constexpr uint32_t kMaxLevels = 256;
 inline constexpr uint64_t kAlignment = 64;
+inline constexpr uint64_t kFreeStatistics =
+    4096;  ///< elements of means and variances, see 2. above
 
 constexpr uint64_t align(uint64_t offset) { return (offset + kAlignment - 1) & ~(kAlignment - 1); }
 

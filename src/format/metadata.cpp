@@ -194,9 +194,8 @@ class Unpacker {
 
   graph::ValueInfo unpack(const schema::ValueInfo* value) {
     if (!charge_table()) return {};
-    const auto type = static_cast<graph::DataType>(value->type());
-    if (!known(type)) fail("it has a value of an unknown type");
-    return {unpack(value->name()), type, unpack_all<graph::Dim>(value->shape())};
+    return {unpack(value->name()), static_cast<graph::DataType>(value->type()),
+            unpack_all<graph::Dim>(value->shape())};
   }
 
   std::pair<std::string, graph::Attribute> unpack(const schema::Attribute* attribute) {
@@ -243,10 +242,8 @@ class Unpacker {
 
   graph::Parameter unpack(const schema::Parameter* parameter) {
     if (!charge_table()) return {};
-    const auto role = static_cast<graph::ParameterRole>(parameter->role());
-    if (role > graph::ParameterRole::kVariance) fail("it has a parameter of an unknown role");
-    return {unpack(parameter->name()), unpack_numbers(parameter->shape()), role,
-            parameter->prunable()};
+    return {unpack(parameter->name()), unpack_numbers(parameter->shape()),
+            static_cast<graph::ParameterRole>(parameter->role()), parameter->prunable()};
   }
 
   std::vector<Section> unpack(const schema::Level* level) {
@@ -273,20 +270,6 @@ class Unpacker {
   }
 
  private:
-  static bool known(graph::DataType type) {
-    switch (type) {
-      case graph::DataType::kFloat32:
-      case graph::DataType::kUint8:
-      case graph::DataType::kInt8:
-      case graph::DataType::kInt32:
-      case graph::DataType::kInt64:
-      case graph::DataType::kBool:
-      case graph::DataType::kFloat16:
-        return true;
-    }
-    return false;
-  }
-
   bool charge_table() { return charge(kMinTableSize); }
   bool charge(uint64_t bytes) {
     if (bytes > budget_) {
@@ -302,22 +285,16 @@ class Unpacker {
   std::string error_;
 };
 
-/// Element counts are products of untrusted numbers; later code must not overflow on them.
 Status check_parameter(const graph::Parameter& parameter, const std::vector<float>& scales,
                        ValueType values) {
-  uint64_t elements = 1;
-  for (const int64_t dim : parameter.shape) {
-    if (dim < 1 || static_cast<uint64_t>(dim) > kMaxElements / elements) {
-      return data_loss("its parameter '" + parameter.name + "' has an impossible shape");
-    }
-    elements *= static_cast<uint64_t>(dim);
+  const std::string name = "its parameter '" + parameter.name + "' ";
+  if (static_cast<uint64_t>(parameter.element_count()) > kMaxElements) {
+    return data_loss(name + "has more elements than a file can hold");
   }
-  const bool scaled = values == ValueType::kInt8 &&  //
-                      parameter.role == graph::ParameterRole::kWeight;
+  const bool scaled = values == ValueType::kInt8 && parameter.role == graph::ParameterRole::kWeight;
   const uint64_t channels = parameter.shape.empty() ? 1 : static_cast<uint64_t>(parameter.shape[0]);
   if (scales.size() != (scaled ? channels : 0)) {
-    return data_loss("its parameter '" + parameter.name + "' has " + std::to_string(scales.size()) +
-                     " scales for " + std::to_string(channels) + " channels");
+    return data_loss(name + "has " + std::to_string(scales.size()) + " scales");
   }
   return {};
 }
@@ -326,7 +303,7 @@ Status check_parameter(const graph::Parameter& parameter, const std::vector<floa
 Status check_sections(const Metadata& metadata) {
   std::vector<uint64_t> free;
   for (const graph::Parameter& parameter : metadata.model.parameters) {
-    if (parameter.role == graph::ParameterRole::kWeight) {
+    if (is_weight(parameter)) {
       free.push_back(static_cast<uint64_t>(parameter.element_count()));
     }
   }
@@ -363,7 +340,7 @@ Result<std::vector<uint8_t>> encode_metadata(const Metadata& metadata) {
   return Packer().pack_metadata(metadata);
 }
 
-Result<Metadata> decode_metadata(std::span<const uint8_t> bytes, size_t level_count) {
+Result<Metadata> decode_metadata(std::span<const uint8_t> bytes) {
   flatbuffers::Verifier::Options options;
   options.max_tables = static_cast<flatbuffers::uoffset_t>(bytes.size() / kMinTableSize);
   flatbuffers::Verifier verifier(bytes.data(), bytes.size(), options);
@@ -391,18 +368,21 @@ Result<Metadata> decode_metadata(std::span<const uint8_t> bytes, size_t level_co
     return data_loss("it has an unknown type of values");
   }
   metadata.values = static_cast<ValueType>(packed->value_type());
+  return metadata;
+}
+
+Status check(const Metadata& metadata, size_t level_count) {
   if (metadata.sections.size() != level_count) {
     return data_loss("its metadata and its level table differ in the count of levels");
+  }
+  if (const Status valid = graph::validate(metadata.model); !valid.ok()) {
+    return data_loss("its model is not valid: " + valid.message());
   }
   for (size_t p = 0; p < metadata.model.parameters.size(); ++p) {
     STRATA_RETURN_IF_ERROR(
         check_parameter(metadata.model.parameters[p], metadata.scales[p], metadata.values));
   }
-  if (const Status valid = graph::validate(metadata.model); !valid.ok()) {
-    return data_loss("its graphs are not valid: " + valid.message());
-  }
-  STRATA_RETURN_IF_ERROR(check_sections(metadata));
-  return metadata;
+  return check_sections(metadata);
 }
 
 }  // namespace strata::format

@@ -14,6 +14,16 @@
 
 namespace strata::format {
 
+inline bool is_weight(const graph::Parameter& parameter) {
+  return parameter.role == graph::ParameterRole::kWeight;
+}
+
+/// Mean or variance: not stored, a folded model has 0 and 1.
+inline bool is_statistic(const graph::Parameter& parameter) {
+  return parameter.role == graph::ParameterRole::kMean ||
+         parameter.role == graph::ParameterRole::kVariance;
+}
+
 /// How the increment of one weight is coded.
 struct Section {
   uint64_t nonzeros = 0;
@@ -32,9 +42,13 @@ struct Metadata {
 /// Errors: more than FlatBuffers can hold.
 Result<std::vector<uint8_t>> encode_metadata(const Metadata& metadata);
 
-/// Decodes what may be hostile: memory stays in proportion to bytes.size(), shapes of weights have
-/// 1 to 2^32 - 1 elements, sections fit the levels and weights, and graph::validate() is content.
-/// The result's message completes "'FILE' is damaged: ".
-Result<Metadata> decode_metadata(std::span<const uint8_t> bytes, size_t level_count);
+/// Decodes what may be hostile, with memory and time in proportion to bytes.size(). What comes out
+/// is well-formed, not sound: see check(). Messages of both complete "'FILE' is damaged: ".
+Result<Metadata> decode_metadata(std::span<const uint8_t> bytes);
+
+/// Checks that graph::validate() is content, that every parameter has at most 2^32 - 1 elements and
+/// the scales it needs, and that there are level_count levels of sections, each with one section
+/// per weight that takes at most the places that are still free.
+Status check(const Metadata& metadata, size_t level_count);
 
 }  // namespace strata::format

@@ -19,17 +19,6 @@ namespace {
 using graph::Parameter;
 using graph::ParameterRole;
 
-/// Means and variances cost memory but no bytes of the file: a level may have this many elements
-/// of them, and as many again as its region has bytes. A normalisation stores 8 bytes a channel
-/// for 2 of these elements, so real models stay far below.
-constexpr uint64_t kFreeStatistics = 4096;
-
-bool is_weight(const Parameter& parameter) { return parameter.role == ParameterRole::kWeight; }
-
-bool is_statistic(const Parameter& parameter) {
-  return parameter.role == ParameterRole::kMean || parameter.role == ParameterRole::kVariance;
-}
-
 uint64_t elements_of(const Parameter& parameter) {
   return static_cast<uint64_t>(parameter.element_count());
 }
@@ -107,9 +96,11 @@ class FileReader final : public Reader {
     if (checksum(bytes.subspan(region.begin, region.size())) != region.checksum) {
       return damaged(name, "the checksum of its metadata does not match");
     }
-    Result<Metadata> metadata =
-        decode_metadata(bytes.subspan(region.begin, layout.metadata_size), layout.levels.size());
+    Result<Metadata> metadata = decode_metadata(bytes.subspan(region.begin, layout.metadata_size));
     if (!metadata.ok()) return damaged(name, metadata.status().message());
+    if (const Status sound = check(*metadata, layout.levels.size()); !sound.ok()) {
+      return damaged(name, sound.message());
+    }
     for (size_t level = 0; level < layout.levels.size(); ++level) {
       const Status fits = check_region(*metadata, level, layout.levels[level]);
       if (!fits.ok()) return damaged(name, fits.message());

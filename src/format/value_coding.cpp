@@ -9,7 +9,6 @@ namespace strata::format {
 namespace {
 
 constexpr float kMaxInt8 = 127;
-constexpr float kMaxHalf = 65504;
 
 float decode_int8(int8_t code, float scale) { return static_cast<float>(code) * scale; }
 
@@ -158,8 +157,7 @@ Result<CodedTensor> encode_values(const sparse::NestedTensor& tensor, ValueType 
           const uint16_t half = to_half(value);
           if (!std::isfinite(from_half(half))) {
             return invalid_argument("weight '" + name + "' has the value " + std::to_string(value) +
-                                    ", beyond the largest f16, " + std::to_string(kMaxHalf) +
-                                    "; store the values as f32");
+                                    ", beyond the largest f16, 65504; store the values as f32");
           }
           if (from_half(half) == 0) continue;
           append(bytes, half);

@@ -18,8 +18,8 @@ namespace {
 /// Statistics are not stored, so they must be the ones that a reader will assume.
 Status check_folded(const sparse::NestedModel& nested) {
   for (const graph::Parameter& parameter : nested.model.parameters) {
+    if (!is_statistic(parameter)) continue;
     const bool mean = parameter.role == graph::ParameterRole::kMean;
-    if (!mean && parameter.role != graph::ParameterRole::kVariance) continue;
     const auto expected = std::bit_cast<uint32_t>(mean ? 0.0F : 1.0F);
     for (const sparse::VectorTable& vectors : nested.vectors) {
       const std::vector<float>& values = vectors.find(parameter.name)->second;
@@ -34,6 +34,14 @@ Status check_folded(const sparse::NestedModel& nested) {
   return {};
 }
 
+uint64_t statistics_count(const graph::Model& model) {
+  uint64_t count = 0;
+  for (const graph::Parameter& parameter : model.parameters) {
+    if (is_statistic(parameter)) count += static_cast<uint64_t>(parameter.element_count());
+  }
+  return count;
+}
+
 void append(std::vector<uint8_t>& bytes, std::span<const uint8_t> more) {
   bytes.insert(bytes.end(), more.begin(), more.end());
 }
@@ -42,11 +50,6 @@ void append_floats(std::vector<uint8_t>& bytes, std::span<const float> values) {
   const size_t at = bytes.size();
   bytes.resize(at + values.size_bytes());
   if (!values.empty()) std::memcpy(bytes.data() + at, values.data(), values.size_bytes());
-}
-
-bool stored_vector(graph::ParameterRole role) {
-  return role == graph::ParameterRole::kBias || role == graph::ParameterRole::kScale ||
-         role == graph::ParameterRole::kShift;
 }
 
 /// The increments of one weight, appended to the levels' bytes and sections.
@@ -87,14 +90,14 @@ Result<std::vector<uint8_t>> encode(const sparse::NestedModel& nested,
   std::vector<std::vector<uint8_t>> levels(level_count);
   for (const graph::Parameter& parameter : nested.model.parameters) {
     std::vector<float>& scales = metadata.scales.emplace_back();
-    if (parameter.role != graph::ParameterRole::kWeight) continue;
+    if (!is_weight(parameter)) continue;
     const sparse::NestedTensor& tensor = nested.weights.find(parameter.name)->second;
     STRATA_ASSIGN_OR_RETURN(
         scales, append_weight(parameter.name, tensor, options.values, levels, metadata.sections));
   }
   for (size_t level = 0; level < level_count; ++level) {
     for (const graph::Parameter& parameter : nested.model.parameters) {
-      if (!stored_vector(parameter.role)) continue;
+      if (is_weight(parameter) || is_statistic(parameter)) continue;
       append_floats(levels[level], nested.vectors[level].find(parameter.name)->second);
     }
   }
@@ -110,6 +113,15 @@ Result<std::vector<uint8_t>> encode(const sparse::NestedModel& nested,
     const uint64_t begin = end;
     end = align(begin + std::max<uint64_t>(level.size(), 1));
     layout.levels.push_back({begin, end, 0});
+  }
+
+  for (const Region& region : layout.levels) {
+    if (statistics_count(nested.model) > kFreeStatistics + region.size()) {
+      return invalid_argument(
+          "the model has more normalisation statistics than its levels have bytes; declare them "
+          "only "
+          "for normalisations that are used");
+    }
   }
 
   std::vector<uint8_t> file(end, 0);

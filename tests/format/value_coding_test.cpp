@@ -1,0 +1,120 @@
+// Narrow values: rounding to the nearest, and that rounding again changes nothing.
+#include "format/value_coding.h"
+
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <random>
+
+#include <gtest/gtest.h>
+
+namespace strata::format {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+TEST(Half, EveryHalfIsItself) {
+  for (uint32_t half = 0; half < 0x10000; ++half) {
+    const float value = from_half(static_cast<uint16_t>(half));
+    if (std::isnan(value)) continue;
+    ASSERT_EQ(to_half(value), half);
+  }
+}
+
+TEST(Half, RoundsToNearestWithTiesToEven) {
+  for (uint16_t half = 0; half < 0x7C00; ++half) {
+    const auto next = static_cast<uint16_t>(half + 1);
+    const float low = from_half(half);
+    const float high = next == 0x7C00 ? 65536.0F : from_half(next);
+    const float middle = (low + high) / 2;  // exact
+    ASSERT_EQ(to_half(middle), half % 2 == 0 ? half : next);
+    ASSERT_EQ(to_half(std::nextafter(middle, 0.0F)), half);
+    ASSERT_EQ(to_half(std::nextafter(middle, kInfinity)), next);
+    ASSERT_EQ(to_half(-middle), to_half(middle) | 0x8000);
+  }
+}
+
+TEST(Half, KnownValues) {
+  EXPECT_EQ(from_half(0x3C00), 1.0F);
+  EXPECT_EQ(from_half(0xC000), -2.0F);
+  EXPECT_EQ(from_half(0x7BFF), 65504.0F);
+  EXPECT_EQ(from_half(0x0001), 0x1p-24F);
+  EXPECT_EQ(from_half(0x7C00), kInfinity);
+  EXPECT_EQ(to_half(1e-10F), 0);
+  EXPECT_EQ(to_half(std::numeric_limits<float>::max()), 0x7C00);
+}
+
+sparse::NestedTensor random_tensor(std::mt19937_64& random, double magnitude) {
+  sparse::NestedTensor tensor;
+  tensor.shape = {4, 50};
+  tensor.increments.resize(2);
+  std::normal_distribution<double> normal(0, magnitude);
+  for (uint32_t i = 0; i < 200; ++i) {
+    const auto value = static_cast<float>(normal(random));
+    if (value == 0 || !std::isfinite(value)) continue;
+    tensor.increments[random() % 2].positions.push_back(i);
+    tensor.increments
+        .at(tensor.increments[0].positions.empty() || tensor.increments[0].positions.back() != i
+                ? 1
+                : 0)
+        .values.push_back(value);
+  }
+  return tensor;
+}
+
+sparse::NestedTensor decode(const sparse::NestedTensor& tensor, const CodedTensor& coded) {
+  sparse::NestedTensor back;
+  back.shape = tensor.shape;
+  const ChannelOf channel(tensor.shape, static_cast<uint64_t>(tensor.element_count()));
+  for (size_t level = 0; level < coded.places.size(); ++level) {
+    auto values = decode_values(coded.values[level], ValueType::kInt8, coded.places[level], channel,
+                                coded.scales);
+    EXPECT_TRUE(values);
+    back.increments.push_back({coded.places[level], *values});
+  }
+  return back;
+}
+
+TEST(Int8, IsWithinHalfAStepAndStableAtEveryMagnitude) {
+  std::mt19937_64 random(11);
+  for (const double magnitude : {1e-44, 1e-42, 1e-40, 2e-38, 1e-36, 1e-3, 1.0, 1e30, 1e38}) {
+    for (int repeat = 0; repeat < 100; ++repeat) {
+      const auto tensor = random_tensor(random, magnitude);
+      const CodedTensor coded = encode_values(tensor, ValueType::kInt8, "w").value();
+      const auto back = decode(tensor, coded);
+      const CodedTensor again = encode_values(back, ValueType::kInt8, "w").value();
+      ASSERT_EQ(again.scales, coded.scales);
+      ASSERT_EQ(again.values, coded.values);
+      ASSERT_EQ(again.places, coded.places);
+      if (magnitude < 1e-37) continue;  // steps of sub-normal scales are coarse
+      const std::vector<float> before = sparse::densify(tensor, 1);
+      const std::vector<float> after = sparse::densify(back, 1);
+      for (size_t i = 0; i < before.size(); ++i) {
+        const double step = coded.scales[i / 50];
+        ASSERT_LE(std::fabs(static_cast<double>(before[i]) - static_cast<double>(after[i])),
+                  step * 0.505);
+      }
+    }
+  }
+}
+
+TEST(Int8, ValuesOnAGridAreKeptExactly) {
+  sparse::NestedTensor tensor;
+  tensor.shape = {2, 3};
+  tensor.increments = {{{0, 1, 2, 3}, {0.3F, -0.9F, 1.5F, 7.0F}}};
+  const CodedTensor coded = encode_values(tensor, ValueType::kInt8, "w").value();
+  EXPECT_EQ(decode(tensor, coded).increments[0].values[3], 7.0F);
+  EXPECT_EQ(coded.values[0].size(), 4U);
+}
+
+TEST(Int8, AChannelWithoutValuesHasNoScale) {
+  sparse::NestedTensor tensor;
+  tensor.shape = {2, 3};
+  tensor.increments = {{{4}, {2.0F}}};
+  const CodedTensor coded = encode_values(tensor, ValueType::kInt8, "w").value();
+  EXPECT_EQ(coded.scales[0], 0);
+  EXPECT_GT(coded.scales[1], 0);
+}
+
+}  // namespace
+}  // namespace strata::format
