@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <string>
 #include <utility>
 
@@ -82,57 +81,41 @@ Result<PackedWeights> PackedWeights::pack(const graph::Model& model, const Plan&
 
 Status PackedWeights::pack_taps(const graph::Parameter& weight, const Plan& plan, const Step& step,
                                 const StepMemory& memory, const LevelSource& source) {
-  const auto levels = static_cast<size_t>(source.level_count);
   const auto rows = static_cast<size_t>(rows_);
   const TapMap map(weight, plan, step, memory);
-  std::vector<const sparse::Increment*> increments;
+  const std::string purpose = "weights '" + weight.name + "'";
   int64_t total = 0;
-  row_end_.assign(levels, std::vector<uint32_t>(rows));
-  for (size_t level = 0; level < levels; ++level) {
-    const sparse::Increment* increment = source.increment(static_cast<int>(level), weight.name);
-    if (increment == nullptr) {
-      return internal_error("level " + std::to_string(level) + " has no weights '" + weight.name +
-                            "'");
-    }
-    for (const uint32_t position : increment->positions) {
-      ++row_end_[level][static_cast<size_t>(map.row(position))];
-    }
-    total += static_cast<int64_t>(increment->positions.size());
-    nonzeros_.push_back(total);
-    increments.push_back(increment);
-  }
-  if (total > std::numeric_limits<uint32_t>::max()) {
-    return unsupported("parameter '" + weight.name + "' has " + std::to_string(total) +
-                       " non-zeros, the runtime runs up to 2^32 - 1");
-  }
-  STRATA_ASSIGN_OR_RETURN(taps_, AlignedBuffer<Tap>::create(static_cast<size_t>(total),
-                                                            "weights '" + weight.name + "'"));
-
-  // From counts per level and row to the end of every level's part of a row.
-  row_begin_.resize(rows);
-  uint32_t next = 0;
-  std::vector<uint32_t> cursor(levels * rows);
-  for (size_t row = 0; row < rows; ++row) {
-    row_begin_[row] = next;
-    for (size_t level = 0; level < levels; ++level) {
-      cursor[level * rows + row] = next;
-      next += row_end_[level][row];
-      row_end_[level][row] = next;
-    }
-  }
+  std::vector<uint32_t> cursor(rows);
   dense_prefix_.assign(rows, 0);
-  for (size_t level = 0; level < levels; ++level) {
-    const sparse::Increment& increment = *increments[level];
-    for (size_t i = 0; i < increment.positions.size(); ++i) {
-      const uint32_t position = increment.positions[i];
-      const auto row = static_cast<size_t>(map.row(position));
-      const uint32_t place = cursor[level * rows + row]++;
-      taps_[place] = {increment.values[i], map.offset(position)};
-      if (place - row_begin_[row] == dense_prefix_[row] &&
-          map.column(position) == int64_t{dense_prefix_[row]}) {
-        ++dense_prefix_[row];
-      }
+  for (int level = 0; level < source.level_count; ++level) {
+    const sparse::Increment* increment = source.increment(level, weight.name);
+    if (increment == nullptr) {
+      return internal_error("level " + std::to_string(level) + " has no " + purpose);
     }
+    const size_t count = increment->positions.size();
+    total += static_cast<int64_t>(count);
+    nonzeros_.push_back(total);
+    STRATA_ASSIGN_OR_RETURN(auto taps, AlignedBuffer<Tap>::create(count, purpose));
+    STRATA_ASSIGN_OR_RETURN(auto row_begin, AlignedBuffer<uint32_t>::create(rows + 1, purpose));
+    for (const uint32_t position : increment->positions) {
+      ++row_begin[static_cast<size_t>(map.row(position)) + 1];
+    }
+    for (size_t row = 0; row < rows; ++row) {
+      row_begin[row + 1] += row_begin[row];
+      cursor[row] = row_begin[row];
+    }
+    for (size_t i = 0; i < count; ++i) {
+      const uint32_t position = increment->positions[i];
+      const auto row = static_cast<size_t>(map.row(position));
+      const uint32_t place = cursor[row]++;
+      taps[place] = {increment->values[i], map.offset(position)};
+      const bool extends_prefix = level == 0 && place - row_begin[row] == dense_prefix_[row] &&
+                                  map.column(position) == int64_t{dense_prefix_[row]};
+      if (extends_prefix) ++dense_prefix_[row];
+    }
+    views_.push_back({taps.data(), row_begin.data()});
+    taps_.push_back(std::move(taps));
+    row_begin_.push_back(std::move(row_begin));
   }
   return {};
 }
@@ -173,43 +156,25 @@ Status PackedWeights::pack_vectors(const Step& step, const LevelSource& source) 
 }
 
 size_t PackedWeights::bytes() const {
-  const auto vectors = [](const auto& levels) {
-    size_t bytes = 0;
-    for (const auto& values : levels) bytes += values.capacity() * sizeof(values[0]);
-    return bytes;
-  };
-  return taps_.bytes() + (row_begin_.capacity() + dense_prefix_.capacity()) * sizeof(uint32_t) +
-         vectors(row_end_) + vectors(scale_) + vectors(shift_);
+  size_t bytes = dense_prefix_.capacity() * sizeof(uint32_t);
+  for (const auto& taps : taps_) bytes += taps.bytes();
+  for (const auto& row_begin : row_begin_) bytes += row_begin.bytes();
+  for (const auto& scale : scale_) bytes += scale.capacity() * sizeof(float);
+  for (const auto& shift : shift_) bytes += shift.capacity() * sizeof(float);
+  return bytes;
 }
 
-Result<PackedWeights> PackedWeights::first_levels(int level_count) const {
-  const auto levels = static_cast<size_t>(level_count);
-  PackedWeights kept;
-  kept.rows_ = rows_;
-  kept.nonzeros_.assign(nonzeros_.begin(), nonzeros_.begin() + level_count);
-  if (!scale_.empty()) {
-    kept.scale_.assign(scale_.begin(), scale_.begin() + level_count);
-    kept.shift_.assign(shift_.begin(), shift_.begin() + level_count);
-  }
-  if (row_begin_.empty()) return kept;
-  STRATA_ASSIGN_OR_RETURN(kept.taps_, AlignedBuffer<Tap>::create(
-                                          static_cast<size_t>(kept.nonzeros_.back()), "weights"));
-  kept.row_end_.assign(levels, std::vector<uint32_t>(row_begin_.size()));
-  uint32_t next = 0;
-  for (size_t row = 0; row < row_begin_.size(); ++row) {
-    const uint32_t begin = row_begin_[row];
-    const uint32_t end = row_end_[levels - 1][row];
-    kept.row_begin_.push_back(next);
-    kept.dense_prefix_.push_back(std::min(dense_prefix_[row], end - begin));
-    for (size_t level = 0; level < levels; ++level) {
-      kept.row_end_[level][row] = row_end_[level][row] - begin + next;
-    }
-    std::copy(&taps_[begin], &taps_[begin] + (end - begin), kept.taps_.data() + next);
-    next += end - begin;
-  }
-  kept.row_begin_.shrink_to_fit();
-  kept.dense_prefix_.shrink_to_fit();
-  return kept;
+void PackedWeights::keep_levels(int level_count) {
+  const auto truncate = [level_count](auto& levels) {
+    const auto count = std::min(levels.size(), static_cast<size_t>(level_count));
+    levels.erase(levels.begin() + static_cast<std::ptrdiff_t>(count), levels.end());
+  };
+  truncate(taps_);
+  truncate(row_begin_);
+  truncate(views_);
+  truncate(scale_);
+  truncate(shift_);
+  truncate(nonzeros_);
 }
 
 }  // namespace strata::runtime

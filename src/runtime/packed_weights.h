@@ -1,5 +1,6 @@
-// The weights of one step as the kernels read them. The taps of an output row lie together,
-// increment after increment, so that a level is nothing but where a row's loop ends.
+// The weights of one step as the kernels read them: per increment one list of taps, row after row.
+// A level is how many increments the kernels chain, so changing it costs nothing, a level reads not
+// a byte of those above it, and dropping a level frees its list.
 #pragma once
 
 #include <cstddef>
@@ -31,11 +32,9 @@ class PackedWeights {
   static Result<PackedWeights> pack(const graph::Model& model, const Plan& plan, const Step& step,
                                     const StepMemory& memory, const LevelSource& source);
 
-  [[nodiscard]] int64_t rows() const { return rows_; }
   [[nodiscard]] int64_t nonzeros(int level) const { return nonzeros_[static_cast<size_t>(level)]; }
-  [[nodiscard]] const kernels::Tap* taps() const { return taps_.data(); }
-  [[nodiscard]] const uint32_t* row_begin() const { return row_begin_.data(); }
-  [[nodiscard]] const uint32_t* row_end(int level) const { return at(row_end_, level); }
+  /// [level], for the kernels; null for a step without weights.
+  [[nodiscard]] const kernels::TapIncrement* increments() const { return views_.data(); }
   [[nodiscard]] const uint32_t* dense_prefix() const { return dense_prefix_.data(); }
   /// Bias and normalisation of one level: row r becomes scale[r] * sum + shift[r].
   [[nodiscard]] const float* scale(int level) const { return at(scale_, level); }
@@ -44,8 +43,8 @@ class PackedWeights {
   /// Bytes held.
   [[nodiscard]] size_t bytes() const;
 
-  /// A copy of the first `level_count` levels that takes no more room than they need.
-  [[nodiscard]] Result<PackedWeights> first_levels(int level_count) const;
+  /// Frees the levels from `level_count` on.
+  void keep_levels(int level_count);
 
  private:
   template <typename T>
@@ -57,13 +56,13 @@ class PackedWeights {
   Status pack_vectors(const Step& step, const LevelSource& source);
 
   int64_t rows_ = 0;
-  AlignedBuffer<kernels::Tap> taps_;
-  std::vector<uint32_t> row_begin_;             ///< [row]
-  std::vector<std::vector<uint32_t>> row_end_;  ///< [level][row]
-  std::vector<uint32_t> dense_prefix_;          ///< [row], see SparseGemvArguments
-  std::vector<std::vector<float>> scale_;       ///< [level][row]
-  std::vector<std::vector<float>> shift_;       ///< [level][row]
-  std::vector<int64_t> nonzeros_;               ///< [level]
+  std::vector<AlignedBuffer<kernels::Tap>> taps_;   ///< [level]
+  std::vector<AlignedBuffer<uint32_t>> row_begin_;  ///< [level][row + 1]
+  std::vector<kernels::TapIncrement> views_;        ///< [level]
+  std::vector<uint32_t> dense_prefix_;              ///< [row], see SparseGemvArguments
+  std::vector<std::vector<float>> scale_;           ///< [level][row]
+  std::vector<std::vector<float>> shift_;           ///< [level][row]
+  std::vector<int64_t> nonzeros_;                   ///< [level]
 };
 
 }  // namespace strata::runtime

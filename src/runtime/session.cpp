@@ -147,13 +147,8 @@ class PlannedSession final : public Session {
 
   Status drop_levels_above(int level) override {
     STRATA_RETURN_IF_ERROR(check_level(level));
-    if (level + 1 == level_count_) return {};
-    // Step by step, so that the old and the new copy of no more than one step exist at once.
-    // No error can leave the steps at different levels in use: level_count_ falls first.
     level_count_ = level + 1;
-    for (PackedWeights& weights : weights_) {
-      STRATA_ASSIGN_OR_RETURN(weights, weights.first_levels(level + 1));
-    }
+    for (PackedWeights& weights : weights_) weights.keep_levels(level_count_);
     return {};
   }
 

@@ -169,9 +169,8 @@ void StepRunner::run_conv(size_t index, const PackedWeights& weights, int level,
     const int64_t image = task / ranges / tiles;
     kernels::SparseConvArguments arguments;
     arguments.input = source + in.plane(image, 0);
-    arguments.taps = weights.taps();
-    arguments.row_begin = weights.row_begin();
-    arguments.row_end = weights.row_end(level);
+    arguments.increments = weights.increments();
+    arguments.increment_count = level + 1;
     arguments.scale = weights.scale(level);
     arguments.shift = weights.shift(level);
     if (addend != nullptr) {
@@ -209,9 +208,8 @@ void StepRunner::run_gemm(size_t index, const PackedWeights& weights, int level,
                      [&](int64_t image, int64_t begin, int64_t end, int /*thread*/) {
                        kernels::SparseGemvArguments arguments;
                        arguments.input = source + image * in.channels;
-                       arguments.taps = weights.taps();
-                       arguments.row_begin = weights.row_begin();
-                       arguments.row_end = weights.row_end(level);
+                       arguments.increments = weights.increments();
+                       arguments.increment_count = level + 1;
                        arguments.dense_prefix = weights.dense_prefix();
                        arguments.scale = weights.scale(level);
                        arguments.shift = weights.shift(level);
@@ -241,9 +239,8 @@ void StepRunner::run_gemm_over_batch(size_t index, const PackedWeights& weights,
                      [&](int64_t /*image*/, int64_t begin, int64_t end, int /*thread*/) {
                        kernels::SparseConvArguments arguments;
                        arguments.input = transposed;
-                       arguments.taps = weights.taps();
-                       arguments.row_begin = weights.row_begin();
-                       arguments.row_end = weights.row_end(level);
+                       arguments.increments = weights.increments();
+                       arguments.increment_count = level + 1;
                        arguments.scale = weights.scale(level);
                        arguments.shift = weights.shift(level);
                        arguments.output = result;

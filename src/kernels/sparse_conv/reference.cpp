@@ -11,9 +11,12 @@ void sparse_conv_reference(const SparseConvArguments& arguments, int64_t row_beg
   for (int64_t row = row_begin; row < row_end; ++row) {
     for (int64_t p = block_begin * kPixelBlock; p < block_end * kPixelBlock; ++p) {
       float sum = 0;
-      for (uint32_t i = arguments.row_begin[row]; i < arguments.row_end[row]; ++i) {
-        const Tap tap = arguments.taps[i];
-        sum += tap.weight * arguments.input[p + tap.offset / int64_t{sizeof(float)}];
+      for (int64_t k = 0; k < arguments.increment_count; ++k) {
+        const TapIncrement& increment = arguments.increments[k];
+        for (uint32_t i = increment.row_begin[row]; i < increment.row_begin[row + 1]; ++i) {
+          const Tap tap = increment.taps[i];
+          sum += tap.weight * arguments.input[p + tap.offset / int64_t{sizeof(float)}];
+        }
       }
       float value = sum * arguments.scale[row] + arguments.shift[row];
       if (arguments.residual != nullptr) {

@@ -29,17 +29,20 @@ HWY_INLINE void run_tile(const SparseConvArguments& arguments, int64_t row_begin
   const V zero = hn::Zero(d);
   const auto* input = reinterpret_cast<const char*>(arguments.input + pixel);
   for (int64_t row = row_begin; row < row_end; ++row) {
-    const Tap* HWY_RESTRICT tap = arguments.taps + arguments.row_begin[row];
-    const Tap* const end = arguments.taps + arguments.row_end[row];
     V sum[kVectors];
     STRATA_UNROLL
     for (int64_t i = 0; i < kVectors; ++i) sum[i] = zero;
-    for (; tap != end; ++tap) {
-      const V weight = hn::Set(d, tap->weight);
-      const auto* x = reinterpret_cast<const float*>(input + tap->offset);
-      STRATA_UNROLL
-      for (int64_t i = 0; i < kVectors; ++i) {
-        sum[i] = hn::MulAdd(weight, hn::LoadU(d, x + i * kLanes), sum[i]);
+    for (int64_t k = 0; k < arguments.increment_count; ++k) {
+      const TapIncrement& increment = arguments.increments[k];
+      const Tap* tap = increment.taps + increment.row_begin[row];
+      const Tap* const end = increment.taps + increment.row_begin[row + 1];
+      for (; tap != end; ++tap) {
+        const V weight = hn::Set(d, tap->weight);
+        const auto* x = reinterpret_cast<const float*>(input + tap->offset);
+        STRATA_UNROLL
+        for (int64_t i = 0; i < kVectors; ++i) {
+          sum[i] = hn::MulAdd(weight, hn::LoadU(d, x + i * kLanes), sum[i]);
+        }
       }
     }
     const V scale = hn::Set(d, arguments.scale[row]);

@@ -15,21 +15,26 @@ struct Tap {
   int32_t offset = 0;
 };
 
+/// The taps that one level adds to the level below it: row r has [row_begin[r], row_begin[r + 1]).
+struct TapIncrement {
+  const Tap* taps = nullptr;
+  const uint32_t* row_begin = nullptr;
+};
+
 /// One image. output[r][p] = activation(scale[r] * sum over taps + shift[r] + residual[r][p]),
 /// and 0 where the mask is 0. Rows are output channels; pixels p count through the rows of a plane
 /// at the output's pitch. Whole blocks of kPixelBlock pixels are read and written.
 struct SparseConvArguments {
-  const float* input = nullptr;         ///< what output pixel 0 sees through a tap of offset 0
-  const Tap* taps = nullptr;            ///< of all rows
-  const uint32_t* row_begin = nullptr;  ///< [row]: its first tap
-  const uint32_t* row_end = nullptr;    ///< [row]: one past its last tap at the level that runs
-  const float* scale = nullptr;         ///< [row]
-  const float* shift = nullptr;         ///< [row]
-  const float* residual = nullptr;      ///< pixel 0 of row 0, or null
-  int64_t residual_stride = 0;          ///< floats from row to row
-  float* output = nullptr;              ///< pixel 0 of row 0
-  int64_t output_stride = 0;            ///< floats from row to row
-  const uint32_t* mask = nullptr;       ///< [pixel]: all bits set or 0; null: all set
+  const float* input = nullptr;              ///< what output pixel 0 sees through a tap of offset 0
+  const TapIncrement* increments = nullptr;  ///< chained into the same sums
+  int64_t increment_count = 0;               ///< 1 + the level that runs
+  const float* scale = nullptr;              ///< [row]
+  const float* shift = nullptr;              ///< [row]
+  const float* residual = nullptr;           ///< pixel 0 of row 0, or null
+  int64_t residual_stride = 0;               ///< floats from row to row
+  float* output = nullptr;                   ///< pixel 0 of row 0
+  int64_t output_stride = 0;                 ///< floats from row to row
+  const uint32_t* mask = nullptr;            ///< [pixel]: all bits set or 0; null: all set
   bool relu = false;
 };
 

@@ -9,9 +9,12 @@ void sparse_gemv_reference(const SparseGemvArguments& arguments, int64_t row_beg
                            int64_t row_end) {
   for (int64_t row = row_begin; row < row_end; ++row) {
     float sum = 0;
-    for (uint32_t i = arguments.row_begin[row]; i < arguments.row_end[row]; ++i) {
-      const Tap tap = arguments.taps[i];
-      sum += tap.weight * arguments.input[tap.offset / int64_t{sizeof(float)}];
+    for (int64_t k = 0; k < arguments.increment_count; ++k) {
+      const TapIncrement& increment = arguments.increments[k];
+      for (uint32_t i = increment.row_begin[row]; i < increment.row_begin[row + 1]; ++i) {
+        const Tap tap = increment.taps[i];
+        sum += tap.weight * arguments.input[tap.offset / int64_t{sizeof(float)}];
+      }
     }
     const float value = sum * arguments.scale[row] + arguments.shift[row];
     arguments.output[row] = arguments.relu ? std::max(value, 0.0F) : value;

@@ -52,12 +52,18 @@ HWY_INLINE float sparse_dot(const Tap* tap, const Tap* end, const char* input) {
 void run(const SparseGemvArguments& arguments, int64_t row_begin, int64_t row_end) {
   const auto lanes = static_cast<int64_t>(hn::Lanes(hn::ScalableTag<float>()));
   for (int64_t row = row_begin; row < row_end; ++row) {
-    const Tap* taps = arguments.taps + arguments.row_begin[row];
-    const int64_t count = arguments.row_end[row] - arguments.row_begin[row];
-    const int64_t dense = HWY_MIN(count, int64_t{arguments.dense_prefix[row]}) / lanes * lanes;
-    const float sum =
-        dense_dot(taps, arguments.input, dense) +
-        sparse_dot(taps + dense, taps + count, reinterpret_cast<const char*>(arguments.input));
+    float sum = 0;
+    for (int64_t k = 0; k < arguments.increment_count; ++k) {
+      const TapIncrement& increment = arguments.increments[k];
+      const Tap* taps = increment.taps + increment.row_begin[row];
+      const Tap* end = increment.taps + increment.row_begin[row + 1];
+      if (k == 0) {
+        const int64_t dense = int64_t{arguments.dense_prefix[row]} / lanes * lanes;
+        sum = dense_dot(taps, arguments.input, dense);
+        taps += dense;
+      }
+      sum += sparse_dot(taps, end, reinterpret_cast<const char*>(arguments.input));
+    }
     const float value = sum * arguments.scale[row] + arguments.shift[row];
     arguments.output[row] = arguments.relu && value < 0 ? 0.0F : value;
   }

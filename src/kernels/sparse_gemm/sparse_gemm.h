@@ -12,11 +12,10 @@ namespace strata::kernels {
 /// output[r] = activation(scale[r] * sum over taps of weight * input[offset / 4] + shift[r]).
 struct SparseGemvArguments {
   const float* input = nullptr;
-  const Tap* taps = nullptr;            ///< of all rows; offsets in bytes
-  const uint32_t* row_begin = nullptr;  ///< [row]
-  const uint32_t* row_end = nullptr;    ///< [row]
-  /// [row]: how many of its first taps read input[0], input[1], ... without a hole; lets layers
-  /// that stay dense run at the speed of vectors.
+  const TapIncrement* increments = nullptr;  ///< chained into the same sum; offsets in bytes
+  int64_t increment_count = 0;               ///< 1 + the level that runs
+  /// [row]: how many of its first taps in increment 0 read input[0], input[1], ... without a hole;
+  /// lets layers that stay dense run at the speed of vectors.
   const uint32_t* dense_prefix = nullptr;
   const float* scale = nullptr;  ///< [row]
   const float* shift = nullptr;  ///< [row]

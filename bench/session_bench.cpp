@@ -1,0 +1,76 @@
+// ResNet-50 at 224x224 on two threads: every level of a nested model at the published densities,
+// and the same level stored alone, which shows what nesting costs.
+#include <map>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include <benchmark/benchmark.h>
+
+#include "models/resnet.h"
+#include "runtime/session.h"
+#include "sparse/random.h"
+
+namespace strata {
+namespace {
+
+const sparse::NestedModel& published_resnet50() {
+  static const sparse::NestedModel nested = [] {
+    auto config = models::resnet_config("resnet50").value();
+    config.keep_ends_dense = false;
+    const graph::Model model = models::resnet(config).value();
+    const std::vector<sparse::LevelBudget> levels = {{.weights = 0.0538, .flops = 0.0447},
+                                                     {.weights = 0.1338, .flops = 0.1497}};
+    return sparse::random_nested_model(model, levels, sparse::AllocationMethod::kErdosRenyiKernel,
+                                       1)
+        .value();
+  }();
+  return nested;
+}
+
+/// Only one level of a nested model, as a model of one level.
+sparse::NestedModel alone(const sparse::NestedModel& nested, int level) {
+  sparse::NestedModel single;
+  single.model = nested.model;
+  single.level_count = 1;
+  single.vectors = {nested.vectors[static_cast<size_t>(level)]};
+  for (const auto& [name, tensor] : nested.weights) {
+    const auto mask = sparse::mask(tensor, level);
+    const auto values = sparse::densify(tensor, level);
+    single.weights[name] =
+        sparse::nest(tensor.shape, values, std::vector<std::vector<uint8_t>>{mask}).value();
+  }
+  return single;
+}
+
+void run_level(benchmark::State& state, const sparse::NestedModel& nested, int level) {
+  auto session = runtime::Session::create(
+      nested, {.threads = static_cast<int>(state.range(0)), .graph = {}, .bindings = {}});
+  if (!session.ok()) return state.SkipWithError(session.status().message().c_str());
+  const std::vector<float> image(3 * 224 * 224, 0.5F);
+  std::vector<float> logits(1000);
+  const runtime::InputView input{image};
+  const runtime::OutputView output{logits};
+  for (auto _ : state) {
+    if (!(*session)->run({&input, 1}, {&output, 1}, level).ok()) return state.SkipWithError("run");
+  }
+}
+
+void BM_ResNet50_Nested(benchmark::State& state) {
+  run_level(state, published_resnet50(), static_cast<int>(state.range(1)));
+}
+void BM_ResNet50_Alone(benchmark::State& state) {
+  run_level(state, alone(published_resnet50(), static_cast<int>(state.range(1))), 0);
+}
+
+#define STRATA_LEVELS(NAME)            \
+  BENCHMARK(NAME)                      \
+      ->ArgNames({"threads", "level"}) \
+      ->ArgsProduct({{1, 2}, {0, 1}})  \
+      ->Unit(benchmark::kMillisecond)  \
+      ->UseRealTime()
+STRATA_LEVELS(BM_ResNet50_Nested);
+STRATA_LEVELS(BM_ResNet50_Alone);
+
+}  // namespace
+}  // namespace strata
