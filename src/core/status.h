@@ -104,7 +104,9 @@ inline Status internal_error(std::string message) {
 /// Declares TARGET from the Result EXPR, or returns early with its Status.
 #define STRATA_ASSIGN_OR_RETURN(TARGET, EXPR) \
   STRATA_ASSIGN_OR_RETURN_IMPL(STRATA_CONCAT(strata_result_, __LINE__), TARGET, EXPR)
+// NOLINTBEGIN(bugprone-macro-parentheses): TARGET and RESULT are declared, not computed
 #define STRATA_ASSIGN_OR_RETURN_IMPL(RESULT, TARGET, EXPR) \
   auto RESULT = (EXPR);                                    \
   if (!RESULT.ok()) return RESULT.status();                \
   TARGET = std::move(RESULT).value()
+// NOLINTEND(bugprone-macro-parentheses)

@@ -15,13 +15,12 @@ std::string GraphBuilder::input(std::string name, Shape shape, DataType type) {
 }
 
 void GraphBuilder::output(const std::string& value, std::string name, Shape shape, DataType type) {
-  const std::string old = value;  // may alias a string that is renamed below
   for (Node& node : graph_.nodes) {
     for (std::string& output : node.outputs) {
-      if (output == old) output = name;
+      if (output == value) output = name;
     }
     for (std::string& input : node.inputs) {
-      if (input == old) input = name;
+      if (input == value) input = name;
     }
   }
   graph_.outputs.push_back({std::move(name), type, std::move(shape)});

@@ -20,6 +20,12 @@ Status bind(Shape& shape, const Bindings& bindings) {
   return element_count(shape).status();
 }
 
+Status binding_error(const Graph& graph, const std::string& symbol, int64_t size) {
+  return invalid_argument("graph '" + graph.name + "': symbol '" + symbol + "' is bound to " +
+                          std::to_string(size) + ", allowed are 0 to " +
+                          std::to_string(kMaxDimension));
+}
+
 Status check_types(const Operator& op, const std::vector<const ValueInfo*>& inputs) {
   const DataType type = inputs[0]->type;
   for (const ValueInfo* input : inputs) {
@@ -106,11 +112,7 @@ int64_t summed_terms(const Node& node, const ValueTable& table) {
 Result<ValueTable> infer_shapes(const Model& model, const Graph& graph, const Bindings& bindings) {
   const std::string where = "graph '" + graph.name + "': ";
   for (const auto& [symbol, size] : bindings) {
-    if (size < 0 || size > kMaxDimension) {
-      return invalid_argument(where + "symbol '" + symbol + "' is bound to " +
-                              std::to_string(size) + ", allowed are 0 to " +
-                              std::to_string(kMaxDimension));
-    }
+    if (size < 0 || size > kMaxDimension) return binding_error(graph, symbol, size);
   }
   ValueTable table;
   for (const Parameter& parameter : model.parameters) {
