@@ -1,0 +1,68 @@
+// One interface for everything that turns batches into a nested network; the trainer owns the loop
+// around it (data, schedule of evaluation, checkpoints, log).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sparse/allocation.h"
+#include "train/recipe.h"
+#include "train/torch/network.h"
+
+namespace strata::train {
+
+struct Batch {
+  at::Tensor images;  ///< [batch, channels, height, width]
+  at::Tensor labels;  ///< [batch], int64
+};
+
+/// What a step tells the log.
+struct StepReport {
+  double learning_rate = 0;
+  /// [level] cross-entropy, where the level ran by itself in this step.
+  std::vector<std::optional<double>> loss;
+};
+
+/// Given the same network, recipe and batches, every implementation does the same, bit for bit,
+/// from any step on whose state it was given back through visit(): it keeps no random state.
+class NestingAlgorithm {
+ public:
+  virtual ~NestingAlgorithm() = default;
+
+  [[nodiscard]] virtual int64_t total_steps() const = 0;
+  /// One optimiser step; called with 0, 1, … total_steps() - 1, or from a resumed step on.
+  virtual StepReport step(const Batch& batch, int64_t step) = 0;
+  /// Whether a level stands for something after `steps_done` steps, so that evaluating it tells.
+  [[nodiscard]] virtual bool ready(int level, int64_t steps_done) const = 0;
+  /// What the algorithm is doing now, for the progress line: "pruning", "retraining level 1".
+  [[nodiscard]] virtual std::string phase(int64_t step) const = 0;
+  /// State besides the network's.
+  virtual void visit(const StateVisitor& visitor) = 0;
+};
+
+/// Implements `recipe.algorithm.kind`. `network` must outlive it. Throws Error if the budgets of
+/// the levels cannot be met.
+std::unique_ptr<NestingAlgorithm> make_algorithm(const Recipe& recipe, Network& network,
+                                                 int64_t steps_per_epoch);
+
+/// The same for one kind; make_algorithm() chooses among them.
+std::unique_ptr<NestingAlgorithm> make_joint(const Recipe& recipe, Network& network,
+                                             int64_t steps_per_epoch);
+std::unique_ptr<NestingAlgorithm> make_grow(const Recipe& recipe, Network& network,
+                                            int64_t steps_per_epoch);
+
+/// Layers and magnitudes in the order of network.weights(), as allocation wants them.
+struct WeightScores {
+  explicit WeightScores(Network& network);
+  std::vector<sparse::LayerBudget> layers;
+  std::vector<std::vector<float>> values;     ///< |weight|
+  std::vector<std::span<const float>> views;  ///< of `values`
+};
+
+/// Cross-entropy with label smoothing.
+at::Tensor label_loss(const at::Tensor& logits, const at::Tensor& labels, double smoothing);
+
+}  // namespace strata::train

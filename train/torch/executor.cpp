@@ -1,0 +1,369 @@
+// One kernel factory per ONNX operator: attributes are read once, when the executor is made, and
+// what remains is a call into libtorch.
+#include "train/torch/executor.h"
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <utility>
+
+#include "train/error.h"
+
+namespace strata::train {
+namespace {
+
+using Arguments = std::vector<at::Tensor>;
+using Kernel = std::function<at::Tensor(Arguments&, const Pass&)>;
+using Factory = Kernel (*)(const graph::Node&);
+using Ints = std::vector<int64_t>;
+
+[[noreturn]] void fail(const graph::Node& node, const std::string& reason) {
+  throw Error("node '" + node.name + "' (" + node.op_type + ") cannot be trained: " + reason);
+}
+
+/// Geometry of a convolution or a pool over the spatial dimensions.
+struct Window {
+  Ints kernel, strides, dilations, begin, end;
+  enum class AutoPad : uint8_t { kNone, kSameUpper, kSameLower } auto_pad = AutoPad::kNone;
+  bool ceil = false;
+
+  [[nodiscard]] bool symmetric() const { return begin == end; }
+};
+
+/// `rank` is the count of spatial dimensions, fixed by the kernel's shape.
+Window window_of(const graph::Node& node, Ints kernel) {
+  const size_t rank = kernel.size();
+  Window window;
+  window.kernel = std::move(kernel);
+  window.strides = node.attribute_ints("strides", Ints(rank, 1));
+  window.dilations = node.attribute_ints("dilations", Ints(rank, 1));
+  window.ceil = node.attribute_int("ceil_mode", 0) != 0;
+  const Ints pads = node.attribute_ints("pads", Ints(2 * rank, 0));
+  if (window.strides.size() != rank || window.dilations.size() != rank || pads.size() != 2 * rank) {
+    fail(node, "strides, dilations and pads must fit a kernel of " + std::to_string(rank) +
+                   " dimensions");
+  }
+  window.begin.assign(pads.begin(), pads.begin() + static_cast<std::ptrdiff_t>(rank));
+  window.end.assign(pads.begin() + static_cast<std::ptrdiff_t>(rank), pads.end());
+  const std::string auto_pad = node.attribute_string("auto_pad", "NOTSET");
+  if (auto_pad == "SAME_UPPER") {
+    window.auto_pad = Window::AutoPad::kSameUpper;
+  } else if (auto_pad == "SAME_LOWER") {
+    window.auto_pad = Window::AutoPad::kSameLower;
+  } else if (auto_pad == "VALID") {
+    window.begin.assign(rank, 0);
+    window.end.assign(rank, 0);
+  } else if (auto_pad != "NOTSET") {
+    fail(node, "auto_pad '" + auto_pad + "' is not one of NOTSET, VALID, SAME_UPPER, SAME_LOWER");
+  }
+  return window;
+}
+
+/// Fixes SAME padding, which depends on the input's size.
+Window resolve(Window window, const at::Tensor& input) {
+  if (window.auto_pad == Window::AutoPad::kNone) return window;
+  for (size_t i = 0; i < window.kernel.size(); ++i) {
+    const int64_t size = input.size(static_cast<int64_t>(i) + 2);
+    const int64_t output = (size + window.strides[i] - 1) / window.strides[i];
+    const int64_t total =
+        std::max<int64_t>(0, (output - 1) * window.strides[i] +
+                                 (window.kernel[i] - 1) * window.dilations[i] + 1 - size);
+    const int64_t small = total / 2;
+    const bool upper = window.auto_pad == Window::AutoPad::kSameUpper;
+    window.begin[i] = upper ? small : total - small;
+    window.end[i] = total - window.begin[i];
+  }
+  return window;
+}
+
+at::Tensor pad_spatially(const at::Tensor& input, const Window& window, double value) {
+  Ints pads;  // libtorch counts from the last dimension
+  for (size_t i = window.begin.size(); i-- > 0;) {
+    pads.push_back(window.begin[i]);
+    pads.push_back(window.end[i]);
+  }
+  return at::constant_pad_nd(input, pads, value);
+}
+
+Kernel make_concat(const graph::Node& node) {
+  const int64_t axis = node.attribute_int("axis", 0);
+  return [=](Arguments& in, const Pass&) { return at::cat(in, axis); };
+}
+
+Kernel make_conv(const graph::Node& node) {
+  const int64_t group = node.attribute_int("group", 1);
+  // The kernel's shape is the weight's; without the attribute the rank is known at run time only.
+  const graph::Node* source = &node;
+  const bool declared = !node.attribute_ints("kernel_shape", {}).empty();
+  Window fixed;
+  if (declared) fixed = window_of(node, node.attribute_ints("kernel_shape", {}));
+  return [=](Arguments& in, const Pass&) {
+    const at::Tensor& weight = in[1];
+    Window window =
+        resolve(declared ? fixed : window_of(*source, weight.sizes().slice(2).vec()), in[0]);
+    at::Tensor input = in[0];
+    if (!window.symmetric()) {
+      input = pad_spatially(input, window, 0);
+      window.begin.assign(window.kernel.size(), 0);
+    }
+    return at::convolution(input, weight, in.size() > 2 ? in[2] : at::Tensor(), window.strides,
+                           window.begin, window.dilations, /*transposed=*/false,
+                           Ints(window.kernel.size(), 0), group);
+  };
+}
+
+Kernel make_batch_normalization(const graph::Node& node) {
+  const double epsilon = node.attribute_float("epsilon", 1e-5F);
+  return [=](Arguments& in, const Pass& pass) {
+    const bool statistics = !pass.training || pass.update_statistics;
+    return at::batch_norm(in[0], in[1], in[2], statistics ? in[3] : at::Tensor(),
+                          statistics ? in[4] : at::Tensor(), pass.training, pass.momentum, epsilon,
+                          /*cudnn_enabled=*/false);
+  };
+}
+
+Kernel make_relu(const graph::Node&) {
+  return [](Arguments& in, const Pass&) { return at::relu(in[0]); };
+}
+
+Kernel make_add(const graph::Node&) {
+  return [](Arguments& in, const Pass&) { return at::add(in[0], in[1]); };
+}
+
+Kernel make_max_pool(const graph::Node& node) {
+  const Window fixed = window_of(node, node.attribute_ints("kernel_shape", {}));
+  if (fixed.kernel.size() != 2) fail(node, "only two spatial dimensions are supported");
+  return [=](Arguments& in, const Pass&) {
+    Window window = resolve(fixed, in[0]);
+    at::Tensor input = in[0];
+    bool fits = window.symmetric();  // libtorch pads by at most half the kernel
+    for (size_t i = 0; i < 2; ++i) fits = fits && 2 * window.begin[i] <= window.kernel[i];
+    if (!fits) {
+      input = pad_spatially(input, window, -std::numeric_limits<double>::infinity());
+      window.begin.assign(2, 0);
+    }
+    return at::max_pool2d(input, window.kernel, window.strides, window.begin, window.dilations,
+                          window.ceil);
+  };
+}
+
+Kernel make_average_pool(const graph::Node& node) {
+  const Window fixed = window_of(node, node.attribute_ints("kernel_shape", {}));
+  if (fixed.kernel.size() != 2) fail(node, "only two spatial dimensions are supported");
+  for (const int64_t dilation : fixed.dilations) {
+    if (dilation != 1) fail(node, "dilations other than 1 are not supported");
+  }
+  const bool include_pad = node.attribute_int("count_include_pad", 0) != 0;
+  return [=](Arguments& in, const Pass&) {
+    const Window window = resolve(fixed, in[0]);
+    bool fits = window.symmetric();
+    for (size_t i = 0; i < 2; ++i) fits = fits && 2 * window.begin[i] <= window.kernel[i];
+    const auto pool = [&](const at::Tensor& input, const Ints& padding, bool count_padding) {
+      return at::avg_pool2d(input, window.kernel, window.strides, padding, window.ceil,
+                            count_padding);
+    };
+    if (fits) return pool(in[0], window.begin, include_pad);
+    const at::Tensor sum = pool(pad_spatially(in[0], window, 0), {0, 0}, true);
+    if (include_pad) return sum;
+    const at::Tensor ones = at::ones({1, 1, in[0].size(2), in[0].size(3)}, in[0].options());
+    return at::div(sum, pool(pad_spatially(ones, window, 0), {0, 0}, true));
+  };
+}
+
+Kernel make_global_average_pool(const graph::Node&) {
+  return [](Arguments& in, const Pass&) {
+    Ints spatial;
+    for (int64_t i = 2; i < in[0].dim(); ++i) spatial.push_back(i);
+    return in[0].mean(spatial, /*keepdim=*/true);
+  };
+}
+
+Kernel make_flatten(const graph::Node& node) {
+  const int64_t axis = node.attribute_int("axis", 1);
+  return [=](Arguments& in, const Pass&) {
+    int64_t rows = 1;
+    const int64_t split = axis < 0 ? axis + in[0].dim() : axis;
+    for (int64_t i = 0; i < split; ++i) rows *= in[0].size(i);
+    return in[0].reshape({rows, in[0].numel() / std::max<int64_t>(rows, 1)});
+  };
+}
+
+Kernel make_gemm(const graph::Node& node) {
+  const double alpha = node.attribute_float("alpha", 1.0F);
+  const double beta = node.attribute_float("beta", 1.0F);
+  const bool transpose_a = node.attribute_int("transA", 0) != 0;
+  const bool transpose_b = node.attribute_int("transB", 0) != 0;
+  return [=](Arguments& in, const Pass&) {
+    const at::Tensor a = transpose_a ? in[0].t() : in[0];
+    const at::Tensor b = transpose_b ? in[1].t() : in[1];
+    if (in.size() > 2 && in[2].defined()) return at::addmm(in[2], a, b, beta, alpha);
+    const at::Tensor product = at::mm(a, b);
+    return alpha == 1.0 ? product : at::mul(product, alpha);
+  };
+}
+
+Kernel make_mat_mul(const graph::Node&) {
+  return [](Arguments& in, const Pass&) { return at::matmul(in[0], in[1]); };
+}
+
+Kernel make_pad(const graph::Node& node) {
+  if (node.attribute_string("mode", "constant") != "constant") {
+    fail(node, "only mode 'constant' is supported");
+  }
+  if (node.inputs.size() > 1) fail(node, "pads must be an attribute, not an input");
+  const Ints pads = node.attribute_ints("pads", {});
+  const double value = node.attribute_float("value", 0.0F);
+  if (pads.empty() || pads.size() % 2 != 0) fail(node, "pads must hold two numbers per dimension");
+  Ints reversed;
+  const size_t rank = pads.size() / 2;
+  for (size_t i = rank; i-- > 0;) {
+    reversed.push_back(pads[i]);
+    reversed.push_back(pads[i + rank]);
+  }
+  return [=](Arguments& in, const Pass&) { return at::constant_pad_nd(in[0], reversed, value); };
+}
+
+Kernel make_softmax(const graph::Node& node) {
+  const int64_t axis = node.attribute_int("axis", -1);
+  return [=](Arguments& in, const Pass&) { return at::softmax(in[0], axis); };
+}
+
+Kernel make_identity(const graph::Node&) {
+  return [](Arguments& in, const Pass&) { return in[0]; };
+}
+
+const std::map<std::string, Factory, std::less<>>& factories() {
+  static const std::map<std::string, Factory, std::less<>> kTable = {
+      {"Add", make_add},
+      {"AveragePool", make_average_pool},
+      {"BatchNormalization", make_batch_normalization},
+      {"Concat", make_concat},
+      {"Conv", make_conv},
+      {"Flatten", make_flatten},
+      {"Gemm", make_gemm},
+      {"GlobalAveragePool", make_global_average_pool},
+      {"Identity", make_identity},
+      {"MatMul", make_mat_mul},
+      {"MaxPool", make_max_pool},
+      {"Pad", make_pad},
+      {"Relu", make_relu},
+      {"Softmax", make_softmax},
+  };
+  return kTable;
+}
+
+}  // namespace
+
+Executor::Kernel Executor::make_kernel(const graph::Node& node) {
+  const auto found = node.domain.empty() ? factories().find(node.op_type) : factories().end();
+  if (found == factories().end()) fail(node, "the operator is not known to training");
+  return found->second(node);
+}
+
+Executor::Executor(const graph::Model& model, const graph::Graph& graph) : graph_(&graph) {
+  std::map<std::string, size_t, std::less<>> slots;
+  std::map<std::string, size_t, std::less<>> parameters;
+  std::map<std::string, size_t, std::less<>> producers;
+  for (size_t i = 0; i < model.parameters.size(); ++i) parameters[model.parameters[i].name] = i;
+  for (const graph::ValueInfo& input : graph.inputs) slots[input.name] = slot_count_++;
+
+  for (size_t n = 0; n < graph.nodes.size(); ++n) {
+    const graph::Node& node = graph.nodes[n];
+    Operation operation;
+    operation.kernel = make_kernel(node);
+    size_t leader = n;
+    bool applies_weight = false;
+    for (const std::string& name : node.inputs) {
+      Source source;
+      if (const auto value = slots.find(name); value != slots.end()) {
+        source = {Source::Kind::kValue, value->second, false};
+      } else if (const auto parameter = parameters.find(name); parameter != parameters.end()) {
+        source = {Source::Kind::kParameter, parameter->second, false};
+        applies_weight = applies_weight ||
+                         model.parameters[parameter->second].role == graph::ParameterRole::kWeight;
+      } else if (!name.empty()) {
+        fail(node, "its input '" + name + "' is defined nowhere before it");
+      }
+      operation.inputs.push_back(source);
+    }
+    if (node.op_type == "BatchNormalization") {
+      if (const auto producer = producers.find(node.inputs.at(0)); producer != producers.end()) {
+        leader = leader_[producer->second];
+      }
+    }
+    for (size_t i = 0; i < node.outputs.size(); ++i) {
+      if (i > 0 && !node.outputs[i].empty()) fail(node, "only the first output is supported");
+    }
+    operation.output = slots[node.outputs.at(0)] = slot_count_++;
+    producers[node.outputs[0]] = n;
+    leader_.push_back(leader);
+    if (applies_weight) weight_nodes_.push_back(n);
+    operations_.push_back(std::move(operation));
+  }
+
+  std::vector<bool> needed(slot_count_, false);
+  for (const graph::ValueInfo& output : graph.outputs) {
+    const auto slot = slots.find(output.name);
+    if (slot == slots.end()) {
+      throw Error("graph '" + graph.name + "' never produces its output '" + output.name + "'");
+    }
+    output_slots_.push_back(slot->second);
+    needed[slot->second] = true;
+  }
+  for (size_t n = operations_.size(); n-- > 0;) {
+    std::vector<Source>& sources = operations_[n].inputs;
+    for (size_t i = sources.size(); i-- > 0;) {  // of a value used twice, the second use is last
+      Source& source = sources[i];
+      if (source.kind != Source::Kind::kValue || needed[source.index]) continue;
+      source.last_use = true;
+      needed[source.index] = true;
+    }
+  }
+}
+
+Route Executor::fixed_route(int level) const {
+  return Route(operations_.size(), static_cast<uint8_t>(level));
+}
+
+Route Executor::switched_route(size_t point, int from, int to) const {
+  Route route = fixed_route(to);
+  const size_t first = point < weight_nodes_.size() ? weight_nodes_[point] : operations_.size();
+  for (size_t n = 0; n < route.size(); ++n) {
+    if (leader_[n] < first) route[n] = static_cast<uint8_t>(from);
+  }
+  return route;
+}
+
+std::vector<at::Tensor> Executor::forward(std::span<const at::Tensor> inputs,
+                                          std::span<const LevelTensors> levels, const Route& route,
+                                          const Pass& pass) const {
+  std::vector<at::Tensor> slots(slot_count_);
+  std::copy(inputs.begin(), inputs.end(), slots.begin());
+  Arguments arguments;
+  for (size_t n = 0; n < operations_.size(); ++n) {
+    const Operation& operation = operations_[n];
+    const LevelTensors& level = levels[route[n]];
+    arguments.clear();
+    for (const Source& source : operation.inputs) {
+      switch (source.kind) {
+        case Source::Kind::kNone:
+          arguments.emplace_back();
+          break;
+        case Source::Kind::kParameter:
+          arguments.push_back(level[source.index]);
+          break;
+        case Source::Kind::kValue:
+          arguments.push_back(source.last_use ? std::move(slots[source.index])
+                                              : slots[source.index]);
+          break;
+      }
+    }
+    slots[operation.output] = operation.kernel(arguments, pass);
+  }
+  std::vector<at::Tensor> outputs;
+  outputs.reserve(output_slots_.size());
+  for (const size_t slot : output_slots_) outputs.push_back(slots[slot]);
+  return outputs;
+}
+
+}  // namespace strata::train

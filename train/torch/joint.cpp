@@ -1,0 +1,219 @@
+// `joint`: every level in one run. All levels are masks over one dense tensor per weight. Each step
+// trains the least sparse level on the labels, the sparsest on labels and the least sparse level's
+// answers, and random routes between levels in the same way (sandwich rule and in-place
+// distillation: Yu and Huang 2019). Masks follow the magnitudes along a gradual schedule, and the
+// gradient of the masked weight is applied to the dense one, so that pruned weights can return
+// (Lin et al. 2020). `dense` is the same with one level that keeps everything.
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "train/data/augment.h"
+#include "train/torch/algorithm.h"
+#include "train/torch/mask_selection.h"
+#include "train/torch/optimizer.h"
+
+namespace strata::train {
+namespace {
+
+/// Sets this seed apart from the one of shuffling and augmentation.
+constexpr uint64_t kRouteSalt = 0x726f757465ULL;
+
+class Joint final : public NestingAlgorithm {
+ public:
+  Joint(const Recipe& recipe, Network& network, int64_t steps_per_epoch);
+
+  [[nodiscard]] int64_t total_steps() const override { return total_steps_; }
+  StepReport step(const Batch& batch, int64_t step) override;
+  [[nodiscard]] bool ready(int level, int64_t steps_done) const override {
+    return level == top_ || steps_done > begin_step_;
+  }
+  [[nodiscard]] std::string phase(int64_t step) const override;
+  void visit(const StateVisitor& visitor) override { optimizer_.visit(visitor); }
+
+ private:
+  struct MixedRoute {
+    Route nodes;
+    int fixed_level = -1;  ///< -1 unless one level throughout
+    int upper = 0, lower = 0;
+  };
+
+  void update_masks(int64_t step);
+  [[nodiscard]] MixedRoute draw_route(int64_t step, int64_t index) const;
+  [[nodiscard]] at::Tensor taught_loss(const at::Tensor& logits, const at::Tensor& teacher,
+                                       const at::Tensor& labels, double& cross_entropy) const;
+  void apply_gradients(double rate, bool frozen);
+
+  Recipe recipe_;
+  Network& network_;
+  int top_;
+  int64_t steps_per_epoch_;
+  int64_t total_steps_;
+  int64_t begin_step_, end_step_, freeze_step_;
+  std::vector<sparse::LevelBudget> budgets_;
+  Optimizer optimizer_;
+  std::vector<size_t> weight_slots_;               ///< [index in network.weights()]
+  std::vector<std::vector<size_t>> vector_slots_;  ///< [level][index in trained_vectors()]
+};
+
+Joint::Joint(const Recipe& recipe, Network& network, int64_t steps_per_epoch)
+    : recipe_(recipe),
+      network_(network),
+      top_(network.level_count() - 1),
+      steps_per_epoch_(steps_per_epoch),
+      budgets_(level_budgets(recipe)),
+      optimizer_(recipe.optimizer) {
+  const Recipe::Algorithm::Joint& joint = recipe.algorithm.joint;
+  total_steps_ = std::max<int64_t>(
+      1, std::llround(recipe.optimizer.epochs * static_cast<double>(steps_per_epoch)));
+  const auto at = [&](double fraction) {
+    return std::llround(fraction * static_cast<double>(total_steps_));
+  };
+  begin_step_ = std::min<int64_t>(at(joint.prune_begin), total_steps_ - 1);
+  end_step_ = std::clamp<int64_t>(at(joint.prune_end), begin_step_, total_steps_ - 1);
+  freeze_step_ = std::max<int64_t>(at(joint.freeze), end_step_);
+  for (const size_t p : network.weights()) {
+    weight_slots_.push_back(
+        optimizer_.add(network.model().parameters[p].name, network.weight(p), /*decay=*/true));
+  }
+  for (int k = 0; k <= top_; ++k) {
+    std::vector<size_t>& slots = vector_slots_.emplace_back();
+    for (const size_t p : network.trained_vectors()) {
+      slots.push_back(optimizer_.add(std::to_string(k) + "/" + network.model().parameters[p].name,
+                                     network.vector(k, p), /*decay=*/false));
+    }
+  }
+}
+
+std::string Joint::phase(int64_t step) const {
+  if (recipe_.algorithm.kind == AlgorithmKind::kDense || step < begin_step_) return "dense";
+  if (step < end_step_) return "pruning";
+  return step < freeze_step_ ? "regrowing" : "fine-tuning";
+}
+
+void Joint::update_masks(int64_t step) {
+  const double span = static_cast<double>(std::max<int64_t>(1, end_step_ - begin_step_));
+  const double progress = step >= end_step_ ? 1.0 : static_cast<double>(step - begin_step_) / span;
+  std::vector<sparse::LevelBudget> budgets;
+  for (const sparse::LevelBudget& target : budgets_) {
+    budgets.push_back(scheduled_budget(target, progress));
+  }
+  const WeightScores scores(network_);
+  const auto counts =
+      nested_counts(recipe_.levels.allocation, scores.layers, budgets, scores.views);
+  for (size_t i = 0; i < network_.weights().size(); ++i) {
+    std::vector<int64_t> of_layer;
+    for (const auto& level : counts) of_layer.push_back(level[i]);
+    const auto masks = largest(scores.views[i], of_layer);
+    for (int k = 0; k <= top_; ++k) {
+      network_.set_mask(k, network_.weights()[i], masks[static_cast<size_t>(k)]);
+    }
+  }
+}
+
+/// Half of the routes stay at one level between the outer two, where there is one: these levels
+/// have no pass of their own. The others leave a less sparse level at a random place.
+Joint::MixedRoute Joint::draw_route(int64_t step, int64_t index) const {
+  const data::RandomKey key{static_cast<uint64_t>(recipe_.seed) ^ kRouteSalt,
+                            static_cast<uint64_t>(step)};
+  const auto draw = [&](uint64_t which, int64_t bound) {
+    return data::random_below(key, static_cast<uint64_t>(index), which, bound);
+  };
+  MixedRoute route;
+  if (top_ >= 2 && draw(0, 2) == 0) {
+    route.fixed_level = static_cast<int>(1 + draw(1, top_ - 1));
+    route.upper = route.lower = route.fixed_level;
+    route.nodes = network_.executor().fixed_route(route.fixed_level);
+    return route;
+  }
+  route.upper = static_cast<int>(1 + draw(2, top_));
+  route.lower = static_cast<int>(draw(3, route.upper));
+  const auto points = static_cast<int64_t>(network_.executor().weight_nodes().size());
+  const int64_t point = points > 1 ? 1 + draw(4, points - 1) : 0;
+  route.nodes =
+      network_.executor().switched_route(static_cast<size_t>(point), route.upper, route.lower);
+  return route;
+}
+
+at::Tensor Joint::taught_loss(const at::Tensor& logits, const at::Tensor& teacher,
+                              const at::Tensor& labels, double& cross_entropy) const {
+  const double share = recipe_.algorithm.joint.distill;
+  const double temperature = recipe_.algorithm.joint.temperature;
+  const at::Tensor from_labels = label_loss(logits, labels, recipe_.optimizer.label_smoothing);
+  cross_entropy = from_labels.item<double>();
+  if (share == 0) return from_labels;
+  const at::Tensor student = at::log_softmax(logits / temperature, 1);
+  const at::Tensor taught = at::softmax(teacher / temperature, 1);
+  const at::Tensor divergence =
+      at::kl_div(student, taught, at::Reduction::Sum) / static_cast<double>(logits.size(0));
+  return from_labels * (1 - share) + divergence * (share * temperature * temperature);
+}
+
+void Joint::apply_gradients(double rate, bool frozen) {
+  for (size_t i = 0; i < weight_slots_.size(); ++i) {
+    optimizer_.set_gradient(weight_slots_[i],
+                            network_.weight_gradient(network_.weights()[i], frozen));
+  }
+  for (int k = 0; k <= top_; ++k) {
+    const std::vector<size_t>& slots = vector_slots_[static_cast<size_t>(k)];
+    for (size_t i = 0; i < slots.size(); ++i) {
+      optimizer_.set_gradient(slots[i], network_.vector(k, network_.trained_vectors()[i]).grad());
+    }
+  }
+  optimizer_.step(rate);
+  network_.clear_gradients();
+}
+
+StepReport Joint::step(const Batch& batch, int64_t step) {
+  const bool nested = recipe_.algorithm.kind != AlgorithmKind::kDense && step >= begin_step_;
+  if (nested) {
+    if (step == begin_step_) {  // until here one level stood for all
+      for (int k = 0; k < top_; ++k) network_.copy_vectors(top_, k);
+    }
+    const bool due = (step - begin_step_) % recipe_.algorithm.joint.update_every == 0;
+    if (step == end_step_ || (step <= freeze_step_ && due)) update_masks(step);
+  }
+
+  StepReport report;
+  report.learning_rate = learning_rate(recipe_.optimizer, step, total_steps_, steps_per_epoch_);
+  report.loss.resize(static_cast<size_t>(top_) + 1);
+  const Executor& executor = network_.executor();
+  const Pass own_statistics{.training = true, .update_statistics = true};
+  const Pass no_statistics{.training = true, .update_statistics = false};
+
+  network_.refresh(top_);
+  const at::Tensor teacher =
+      network_.logits(batch.images, executor.fixed_route(top_), own_statistics);
+  const at::Tensor loss = label_loss(teacher, batch.labels, recipe_.optimizer.label_smoothing);
+  report.loss[static_cast<size_t>(top_)] = loss.item<double>();
+  loss.backward();
+
+  if (nested && top_ > 0) {
+    for (int k = 0; k < top_; ++k) network_.refresh(k);
+    const at::Tensor answers = teacher.detach();
+    const auto learn = [&](const Route& route, const Pass& pass) {
+      double cross_entropy = 0;
+      const at::Tensor logits = network_.logits(batch.images, route, pass);
+      taught_loss(logits, answers, batch.labels, cross_entropy).backward();
+      return cross_entropy;
+    };
+    report.loss[0] = learn(executor.fixed_route(0), own_statistics);
+    for (int64_t i = 0; i < recipe_.algorithm.joint.routes; ++i) {
+      const MixedRoute route = draw_route(step, i);
+      const bool fixed = route.fixed_level >= 0;
+      const double value = learn(route.nodes, fixed ? own_statistics : no_statistics);
+      if (fixed) report.loss[static_cast<size_t>(route.fixed_level)] = value;
+    }
+  }
+  apply_gradients(report.learning_rate, nested && step > freeze_step_);
+  return report;
+}
+
+}  // namespace
+
+std::unique_ptr<NestingAlgorithm> make_joint(const Recipe& recipe, Network& network,
+                                             int64_t steps_per_epoch) {
+  return std::make_unique<Joint>(recipe, network, steps_per_epoch);
+}
+
+}  // namespace strata::train

@@ -1,0 +1,184 @@
+// Allocation and initialisation of the trained state, and its way into a NestedModel.
+#include "train/torch/network.h"
+
+#include <cmath>
+#include <utility>
+
+#include <ATen/CPUGeneratorImpl.h>
+
+#include "train/error.h"
+
+namespace strata::train {
+namespace {
+
+/// Channels last is the faster layout for convolutions on the CPU.
+at::Tensor laid_out(const at::Tensor& tensor) {
+  return tensor.dim() == 4 ? tensor.contiguous(at::MemoryFormat::ChannelsLast)
+                           : tensor.contiguous();
+}
+
+at::Tensor initial_weight(const graph::Parameter& parameter, at::Generator& generator) {
+  at::Tensor weight = at::empty(parameter.shape, at::kFloat);
+  const int64_t outputs = parameter.shape.empty() ? 1 : parameter.shape[0];
+  const double per_output = static_cast<double>(weight.numel()) / static_cast<double>(outputs);
+  if (weight.dim() > 2) {
+    const double per_input =
+        static_cast<double>(weight.numel()) / static_cast<double>(parameter.shape[1]);
+    weight.normal_(0, std::sqrt(2 / per_input), generator);
+  } else {
+    const double bound = 1 / std::sqrt(per_output);
+    weight.uniform_(-bound, bound, generator);
+  }
+  return weight;
+}
+
+at::Tensor initial_vector(const graph::Parameter& parameter) {
+  const bool one = parameter.role == graph::ParameterRole::kScale ||
+                   parameter.role == graph::ParameterRole::kVariance;
+  return at::full(parameter.shape, one ? 1.0F : 0.0F, at::kFloat);
+}
+
+bool is_statistic(graph::ParameterRole role) {
+  return role == graph::ParameterRole::kMean || role == graph::ParameterRole::kVariance;
+}
+
+const graph::Graph& only_graph(const graph::Model& model) {
+  if (model.graphs.size() != 1) {
+    throw Error("model '" + model.name + "' has " + std::to_string(model.graphs.size()) +
+                " graphs; training takes one");
+  }
+  return model.graphs.front();
+}
+
+template <typename T>
+std::vector<T> row_major(const at::Tensor& tensor) {
+  const at::Tensor flat = tensor.detach().to(at::kCPU).contiguous();
+  const T* data = flat.data_ptr<T>();
+  return {data, data + flat.numel()};
+}
+
+}  // namespace
+
+Network::Network(graph::Model model, int level_count, uint64_t seed, const at::Device& device)
+    : model_(std::move(model)),
+      executor_(model_, only_graph(model_)),
+      device_(device),
+      shared_(model_.parameters.size()),
+      masks_(static_cast<size_t>(level_count), LevelTensors(model_.parameters.size())),
+      levels_(masks_) {
+  at::Generator generator = at::detail::createCPUGenerator(seed);
+  for (size_t p = 0; p < model_.parameters.size(); ++p) {
+    const graph::Parameter& parameter = model_.parameters[p];
+    if (parameter.role == graph::ParameterRole::kWeight) {
+      weights_.push_back(p);
+      shared_[p] = laid_out(initial_weight(parameter, generator)).to(device);
+      for (size_t k = 0; k < levels_.size(); ++k) {
+        masks_[k][p] = at::ones_like(shared_[p]);
+        levels_[k][p] = shared_[p].clone().requires_grad_();
+      }
+    } else {
+      vectors_.push_back(p);
+      const bool trained = !is_statistic(parameter.role);
+      if (trained) trained_vectors_.push_back(p);
+      for (LevelTensors& level : levels_) {
+        level[p] = initial_vector(parameter).to(device).requires_grad_(trained);
+      }
+    }
+  }
+}
+
+std::vector<float> Network::weight_values(size_t parameter) const {
+  return row_major<float>(shared_[parameter]);
+}
+
+void Network::set_mask(int level, size_t parameter, std::span<const uint8_t> bytes) {
+  at::Tensor& mask = masks_[static_cast<size_t>(level)][parameter];
+  const at::Tensor source = at::empty(mask.sizes(), at::kByte);
+  std::copy(bytes.begin(), bytes.end(), source.data_ptr<uint8_t>());
+  mask.copy_(source);
+}
+
+void Network::copy_vectors(int from, int to) {
+  const at::NoGradGuard no_grad;
+  for (const size_t p : vectors_) vector(to, p).copy_(vector(from, p));
+}
+
+void Network::refresh(int level) {
+  const at::NoGradGuard no_grad;
+  const auto k = static_cast<size_t>(level);
+  for (const size_t p : weights_) at::mul_out(levels_[k][p], shared_[p], masks_[k][p]);
+}
+
+at::Tensor Network::logits(const at::Tensor& images, const Route& route, const Pass& pass) {
+  return executor_.forward({&images, 1}, levels_, route, pass).at(0);
+}
+
+at::Tensor Network::weight_gradient(size_t parameter, bool inside_masks) const {
+  at::Tensor sum;
+  for (size_t k = 0; k < levels_.size(); ++k) {
+    at::Tensor gradient = levels_[k][parameter].grad();
+    if (!gradient.defined()) continue;
+    const bool least_sparse = k + 1 == levels_.size();
+    if (inside_masks || !least_sparse) gradient = at::mul(gradient, masks_[k][parameter]);
+    sum = sum.defined() ? at::add(sum, gradient) : gradient;
+  }
+  return sum;
+}
+
+void Network::clear_gradients() {
+  for (LevelTensors& level : levels_) {
+    for (at::Tensor& tensor : level) tensor.mutable_grad() = at::Tensor();
+  }
+}
+
+sparse::NestedModel Network::nested() const {
+  sparse::NestedModel nested;
+  nested.model = model_;
+  nested.level_count = level_count();
+  for (const size_t p : weights_) {
+    const graph::Parameter& parameter = model_.parameters[p];
+    std::vector<std::vector<uint8_t>> masks;
+    for (const LevelTensors& level : masks_) {
+      masks.push_back(row_major<uint8_t>(level[p].to(at::kByte)));
+    }
+    Result<sparse::NestedTensor> tensor = sparse::nest(parameter.shape, weight_values(p), masks);
+    if (!tensor.ok()) {
+      throw Error("training left the weight '" + parameter.name +
+                  "' in a state that cannot be stored: " + tensor.status().message());
+    }
+    nested.weights.emplace(parameter.name, std::move(tensor).value());
+  }
+  for (const LevelTensors& level : levels_) {
+    sparse::VectorTable& table = nested.vectors.emplace_back();
+    for (const size_t p : vectors_) {
+      table.emplace(model_.parameters[p].name, row_major<float>(level[p]));
+    }
+  }
+  return nested;
+}
+
+void Network::visit(const StateVisitor& visitor) {
+  for (const size_t p : weights_) {
+    const std::string& name = model_.parameters[p].name;
+    visitor("weight/" + name, shared_[p]);
+    for (size_t k = 0; k < levels_.size(); ++k) {
+      visitor("mask/" + std::to_string(k) + "/" + name, masks_[k][p]);
+    }
+  }
+  for (size_t k = 0; k < levels_.size(); ++k) {
+    for (const size_t p : vectors_) {
+      visitor("vector/" + std::to_string(k) + "/" + model_.parameters[p].name, levels_[k][p]);
+    }
+  }
+}
+
+at::Device parse_device(const std::string& name) {
+  if (name.empty() || name == "cpu") return at::kCPU;
+  if (name != "cuda") throw Error("device '" + name + "' is unknown; there are cpu and cuda");
+  if (!at::hasCUDA()) {
+    throw Error("device cuda is not available: this libtorch finds no CUDA; use --device cpu");
+  }
+  return at::kCUDA;
+}
+
+}  // namespace strata::train

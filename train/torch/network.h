@@ -1,0 +1,77 @@
+// The trained state of a nested model: one shared tensor per weight, one mask and one set of
+// vectors (bias, normalisation) per level, and what the executor sees of them.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "sparse/nested_model.h"
+#include "train/torch/executor.h"
+
+namespace strata::train {
+
+/// Called with the name of every tensor that a checkpoint must hold.
+using StateVisitor = std::function<void(const std::string& name, at::Tensor& tensor)>;
+
+class Network {
+ public:
+  /// Every mask is full. Weights are drawn from `seed`: normal with variance 2 / fan-out (He et al.
+  /// 2015) for convolutions, uniform in +-1 / sqrt(fan-in) for the rest.
+  Network(graph::Model model, int level_count, uint64_t seed, const at::Device& device);
+  Network(const Network&) = delete;
+  Network& operator=(const Network&) = delete;
+
+  [[nodiscard]] const graph::Model& model() const { return model_; }
+  [[nodiscard]] const Executor& executor() const { return executor_; }
+  [[nodiscard]] int level_count() const { return static_cast<int>(levels_.size()); }
+  [[nodiscard]] const at::Device& device() const { return device_; }
+
+  /// Indices into Model::parameters, in that order.
+  [[nodiscard]] const std::vector<size_t>& weights() const { return weights_; }
+  [[nodiscard]] const std::vector<size_t>& vectors() const { return vectors_; }
+  /// Vectors that gradients change: not the running statistics.
+  [[nodiscard]] const std::vector<size_t>& trained_vectors() const { return trained_vectors_; }
+
+  [[nodiscard]] at::Tensor& weight(size_t parameter) { return shared_[parameter]; }
+  [[nodiscard]] at::Tensor& vector(int level, size_t parameter) {
+    return levels_[static_cast<size_t>(level)][parameter];
+  }
+  [[nodiscard]] const at::Tensor& mask(int level, size_t parameter) const {
+    return masks_[static_cast<size_t>(level)][parameter];
+  }
+
+  /// Row-major values of a weight, and a mask from row-major bytes.
+  [[nodiscard]] std::vector<float> weight_values(size_t parameter) const;
+  void set_mask(int level, size_t parameter, std::span<const uint8_t> bytes);
+  void copy_vectors(int from, int to);
+
+  /// Makes a level's forward pass see the shared weights under its mask as they are now.
+  void refresh(int level);
+  [[nodiscard]] at::Tensor logits(const at::Tensor& images, const Route& route, const Pass& pass);
+
+  /// Sum of the gradients that the levels' masked weights received; undefined if there is none.
+  /// With `inside_masks`, each level's gradient counts only where the level has a weight.
+  [[nodiscard]] at::Tensor weight_gradient(size_t parameter, bool inside_masks) const;
+  void clear_gradients();
+
+  /// Masks in, increments out, normalisation not yet folded.
+  [[nodiscard]] sparse::NestedModel nested() const;
+
+  void visit(const StateVisitor& visitor);
+
+ private:
+  graph::Model model_;
+  Executor executor_;
+  at::Device device_;
+  std::vector<size_t> weights_, vectors_, trained_vectors_;
+  LevelTensors shared_;               ///< [parameter], undefined for vectors
+  std::vector<LevelTensors> masks_;   ///< [level][parameter], 0 or 1, undefined for vectors
+  std::vector<LevelTensors> levels_;  ///< [level][parameter], leaves of the gradient
+};
+
+/// "cpu" or "cuda"; throws Error if libtorch cannot use it.
+at::Device parse_device(const std::string& name);
+
+}  // namespace strata::train
