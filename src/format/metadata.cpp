@@ -1,6 +1,7 @@
 #include "format/metadata.h"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -163,13 +164,13 @@ class Unpacker {
   std::vector<T> unpack_numbers(const Vector<T>* numbers) {
     if (!charge(uint64_t{numbers->size()} * sizeof(T) + sizeof(uint32_t))) return {};
     std::vector<T> unpacked(numbers->size());
-    for (uint32_t i = 0; i < numbers->size(); ++i) unpacked[i] = numbers->Get(i);
+    for (uint32_t i = 0; i < numbers->size(); ++i) unpacked[i] = element<T>(numbers, i);
     return unpacked;
   }
 
   template <typename T>
   T unpack_number(const Vector<T>* numbers) {
-    return charge(sizeof(T) + sizeof(uint32_t)) ? numbers->Get(0) : T{};
+    return charge(sizeof(T) + sizeof(uint32_t)) ? element<T>(numbers, 0) : T{};
   }
 
   /// A vector of tables, each unpacked by unpack().
@@ -252,10 +253,10 @@ class Unpacker {
     std::vector<Section> sections;
     sections.reserve(packed->size());
     for (uint32_t i = 0; i < packed->size(); ++i) {
-      const schema::Section* section = packed->Get(i);
-      sections.push_back({section->nonzeros(),
-                          section->position_bytes(),
-                          {static_cast<PositionCoding>(section->coding()), section->golomb()}});
+      const auto section = element<schema::Section>(packed, i);
+      sections.push_back({section.nonzeros(),
+                          section.position_bytes(),
+                          {static_cast<PositionCoding>(section.coding()), section.golomb()}});
     }
     return sections;
   }
@@ -270,6 +271,14 @@ class Unpacker {
   }
 
  private:
+  /// The verifier checks that elements are inside, not that they are aligned, so they are copied.
+  template <typename T, typename Packed>
+  static T element(const Vector<Packed>* items, size_t index) {
+    T value;
+    std::memcpy(&value, items->Data() + index * sizeof(T), sizeof(T));
+    return value;
+  }
+
   bool charge_table() { return charge(kMinTableSize); }
   bool charge(uint64_t bytes) {
     if (bytes > budget_) {

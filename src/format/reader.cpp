@@ -41,7 +41,7 @@ class Cursor {
 /// Checks that a level's region is exactly as large as its sections and vectors need, so that
 /// decoding stays inside and allocates in proportion to the region.
 Status check_region(const Metadata& metadata, size_t level, const Region& region) {
-  const Status mismatch =
+  Status mismatch =
       data_loss("the sections of level " + std::to_string(level) + " do not fit its size");
   uint64_t unused = region.size();
   const auto use = [&unused](uint64_t bytes) {

@@ -53,8 +53,7 @@ class File : public testing::Test {
 };
 
 TEST_F(File, IsReadAsItWasWritten) {
-  std::string text = "a\0b";
-  text.resize(3);
+  const std::string text = {'a', '\0', 'b'};
   const std::string more(100000, 'x');
   const std::array<std::span<const uint8_t>, 3> parts = {bytes_of(text), {}, bytes_of(more)};
   ASSERT_TRUE(write_file_atomically(path("file"), parts).ok());
