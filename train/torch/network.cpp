@@ -1,6 +1,7 @@
 // Allocation and initialisation of the trained state, and its way into a NestedModel.
 #include "train/torch/network.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -93,9 +94,7 @@ std::vector<float> Network::weight_values(size_t parameter) const {
 
 void Network::set_mask(int level, size_t parameter, std::span<const uint8_t> bytes) {
   at::Tensor& mask = masks_[static_cast<size_t>(level)][parameter];
-  const at::Tensor source = at::empty(mask.sizes(), at::kByte);
-  std::copy(bytes.begin(), bytes.end(), source.data_ptr<uint8_t>());
-  mask.copy_(source);
+  mask.copy_(tensor_of(bytes, mask));
 }
 
 void Network::copy_vectors(int from, int to) {
@@ -170,6 +169,14 @@ void Network::visit(const StateVisitor& visitor) {
       visitor("vector/" + std::to_string(k) + "/" + model_.parameters[p].name, levels_[k][p]);
     }
   }
+}
+
+std::vector<float> row_major_values(const at::Tensor& tensor) { return row_major<float>(tensor); }
+
+at::Tensor tensor_of(std::span<const uint8_t> bytes, const at::Tensor& like) {
+  const at::Tensor source = at::empty(like.sizes(), at::kByte);
+  std::copy(bytes.begin(), bytes.end(), source.data_ptr<uint8_t>());
+  return at::empty_like(like).copy_(source);
 }
 
 at::Device parse_device(const std::string& name) {

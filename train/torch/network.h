@@ -71,6 +71,11 @@ class Network {
   std::vector<LevelTensors> levels_;  ///< [level][parameter], leaves of the gradient
 };
 
+/// The elements of a float tensor, row-major whatever its strides.
+std::vector<float> row_major_values(const at::Tensor& tensor);
+/// Row-major bytes as numbers in the shape, layout and type of `like`.
+at::Tensor tensor_of(std::span<const uint8_t> bytes, const at::Tensor& like);
+
 /// "cpu" or "cuda"; throws Error if libtorch cannot use it.
 at::Device parse_device(const std::string& name);
 
