@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "format/reader.h"
+#include "format/value_coding.h"
 #include "format/writer.h"
 #include "models/resnet.h"
 #include "sparse/random.h"
@@ -73,6 +74,18 @@ TEST_P(ResNet50Size, ANestedFileIsHardlyLargerThanItsLastLevelAlone) {
       std::chrono::steady_clock::now() - start;
   std::printf("read in %.0f ms\n", elapsed.count());
   EXPECT_EQ(back.value(), nested);
+}
+
+TEST(NarrowValues, MakeTheFileSmaller) {
+  const sparse::NestedModel nested = resnet50(sparse::AllocationMethod::kUniform);
+  std::vector<size_t> sizes;
+  for (const ValueType type : {ValueType::kFloat32, ValueType::kFloat16, ValueType::kInt8}) {
+    const std::vector<uint8_t> file = encode(nested, {type}).value();
+    sizes.push_back(file.size());
+    print(to_string(type), *Reader::from_bytes(file).value());
+  }
+  EXPECT_LT(static_cast<double>(sizes[1]), 0.6 * static_cast<double>(sizes[0]));
+  EXPECT_LT(static_cast<double>(sizes[2]), 0.4 * static_cast<double>(sizes[0]));
 }
 
 INSTANTIATE_TEST_SUITE_P(Allocations, ResNet50Size,
