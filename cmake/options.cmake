@@ -6,6 +6,9 @@ target_compile_options(strata_options INTERFACE
   -Wcast-qual -Wformat=2 -Wundef)
 # g++ 12 sees overlaps in std::string's operator+ that are not there (GCC bug 105651).
 target_compile_options(strata_options INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
+# clang-tidy reads the flags of g++ and knows not all of them.
+target_compile_options(strata_options INTERFACE
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-unknown-warning-option>)
 target_include_directories(strata_options INTERFACE
   ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
 if(STRATA_SANITIZE)
