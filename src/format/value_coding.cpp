@@ -8,7 +8,7 @@
 namespace strata::format {
 namespace {
 
-constexpr float kMaxInt8 = 127;
+constexpr int kMaxInt8 = 127;
 
 float decode_int8(int8_t code, float scale) { return static_cast<float>(code) * scale; }
 
@@ -32,8 +32,8 @@ float int8_scale(std::span<const float> values) {
   float maximum = 0;
   for (const float value : values) maximum = std::max(maximum, std::fabs(value));
   if (maximum == 0) return 0;
-  for (float code = kMaxInt8; code >= 1; --code) {
-    const float scale = maximum / code;
+  for (int code = kMaxInt8; code >= 1; --code) {
+    const float scale = maximum / static_cast<float>(code);
     if (scale > 0 && represents(scale, values)) return scale;
   }
   const auto scale = static_cast<float>(static_cast<double>(maximum) / kMaxInt8);

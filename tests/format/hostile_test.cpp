@@ -66,6 +66,20 @@ TEST(Hostile, MutationsWithRightChecksumsAreRefusedOrSound) {
   }
 }
 
+/// References that move by four bytes stay inside, but what they refer to is no longer aligned; a
+/// sanitizer sees it when that is read in place.
+TEST(Hostile, MisalignedReferencesAreRefusedOrSound) {
+  const Layout layout = parse_header(sample_file(), "file").value();
+  for (uint64_t at = layout.metadata.begin; at < layout.metadata.end; ++at) {
+    for (const int shift : {-4, 4}) {
+      std::vector<uint8_t> file = sample_file();
+      file[at] = static_cast<uint8_t>(file[at] + shift);
+      seal(file);
+      accepted(file);
+    }
+  }
+}
+
 TEST(Hostile, ClaimsOfManyNonzerosAreRefused) {
   for (const uint64_t claim : {uint64_t{73}, uint64_t{1} << 32, uint64_t{1} << 40, ~uint64_t{0}}) {
     EXPECT_EQ(refusal(with_metadata(sample_file(),
