@@ -54,8 +54,9 @@ std::string format_duration(double seconds) {
   const long long total = std::llround(seconds);
   if (total < 60) return formatted("%llds", total);
   if (total < 3600) return formatted("%lldm%02llds", total / 60, total % 60);
+  constexpr long long kMinutesPerDay = 1440;
   const long long minutes = total / 60;
-  if (minutes < 24 * 60) return formatted("%lldh%02lldm", minutes / 60, minutes % 60);
+  if (minutes < kMinutesPerDay) return formatted("%lldh%02lldm", minutes / 60, minutes % 60);
   const long long hours = minutes / 60;
   return formatted("%lldd%02lldh", hours / 24, hours % 24);
 }

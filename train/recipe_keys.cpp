@@ -40,7 +40,7 @@ constexpr Range kAny = {};
   }
 
 const std::vector<Key>& recipe_keys() {
-  static const std::vector<Key> kKeys = {
+  static const std::vector<Key> keys = {
       KEY(seed, kSeed, "Decides every random choice of the run."),
       KEY(threads, (Range{0, 1024}), "Threads of training; 0 takes every core."),
 
@@ -132,7 +132,7 @@ const std::vector<Key>& recipe_keys() {
           "Epochs between two evaluations; 0 evaluates at the end only."),
       KEY(eval.batch_size, (Range{1, 65536}), "Images per step of evaluation."),
   };
-  return kKeys;
+  return keys;
 }
 
 #undef KEY

@@ -80,7 +80,7 @@ bool is_gzip(std::span<const uint8_t> bytes) {
 
 std::vector<uint8_t> gunzip(std::span<const uint8_t> bytes, size_t max_bytes,
                             const std::string& name) {
-  constexpr size_t kFirstGuess = 64 * 1024;
+  constexpr size_t kFirstGuess = size_t{1} << 16;
   constexpr size_t kLargestPiece = size_t{1} << 30;  // zlib counts in 32 bits
   Inflater inflater;
   z_stream& stream = inflater.stream;

@@ -14,10 +14,10 @@ namespace {
 constexpr size_t kMaxFileBytes = size_t{4} << 30;
 
 const std::vector<std::string>& fashion_classes() {
-  static const std::vector<std::string> kNames = {"T-shirt/top", "Trouser",   "Pullover", "Dress",
+  static const std::vector<std::string> names = {"T-shirt/top", "Trouser",   "Pullover", "Dress",
                                                   "Coat",        "Sandal",    "Shirt",    "Sneaker",
                                                   "Bag",         "Ankle boot"};
-  return kNames;
+  return names;
 }
 
 // "train-images-idx3-ubyte" as distributed, "train-images.idx3-ubyte" as some tools unpack it.
