@@ -1,0 +1,75 @@
+// Counts every allocation of the process while a session runs: after the first inference there is
+// none, with one thread and with two, on every level and route.
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include "session_fixture.h"
+
+namespace {
+std::atomic<int64_t> allocations{0};
+
+void* allocate(size_t size, size_t alignment) {
+  allocations.fetch_add(1);
+  return std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+}
+}  // namespace
+
+void* operator new(size_t size) { return allocate(size, alignof(std::max_align_t)); }
+void* operator new[](size_t size) { return allocate(size, alignof(std::max_align_t)); }
+void* operator new(size_t size, const std::nothrow_t& /*tag*/) noexcept {
+  return allocate(size, alignof(std::max_align_t));
+}
+void* operator new(size_t size, std::align_val_t alignment) {
+  return allocate(size, static_cast<size_t>(alignment));
+}
+void* operator new(size_t size, std::align_val_t alignment,
+                   const std::nothrow_t& /*tag*/) noexcept {
+  return allocate(size, static_cast<size_t>(alignment));
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete[](void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t /*size*/) noexcept { std::free(memory); }
+void operator delete[](void* memory, size_t /*size*/) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t /*alignment*/) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t /*size*/, std::align_val_t /*alignment*/) noexcept {
+  std::free(memory);
+}
+
+namespace strata::testing {
+
+namespace {
+
+TEST(Allocation, NoneInRunAfterTheFirst) {
+  const auto nested = random_nested(resnet("resnet18", 33, 35, 8), {0.1, 0.4}, 2);
+  for (const int threads : {1, 2}) {
+    for (const int64_t batch : {1, 4}) {
+      const auto session =
+          open(nested, {.threads = threads, .graph = {}, .bindings = {{"batch", batch}}});
+      ASSERT_NE(session, nullptr);
+      SessionData data(*session);
+      std::vector<uint8_t> levels(session->steps().size());
+      for (size_t i = 0; i < levels.size(); ++i) levels[i] = i % 2;
+      std::vector<int64_t> times(levels.size());
+      ASSERT_TRUE(session->run(data.input_views, data.output_views, 0).ok());
+      const int64_t before = allocations.load();
+      for (int round = 0; round < 10; ++round) {
+        ASSERT_TRUE(session->run(data.input_views, data.output_views, round % 2).ok());
+        ASSERT_TRUE(session->run_route(data.input_views, data.output_views, levels).ok());
+        ASSERT_TRUE(session->run_timed(data.input_views, data.output_views, levels, times).ok());
+      }
+      EXPECT_EQ(allocations.load() - before, 0) << threads << " threads, batch " << batch;
+    }
+  }
+}
+
+TEST(Allocation, TheHookCounts) {
+  const int64_t before = allocations.load();
+  delete new int(1);
+  const std::vector<int> values(10);
+  EXPECT_GE(allocations.load() - before, 1);
+  EXPECT_EQ(values.size(), 10U);
+}
+
+}  // namespace
+}  // namespace strata::testing
