@@ -1,0 +1,188 @@
+// The C interface (include/strata/strata.h) over Reader and Session. Nothing is thrown: the last
+// failure of each thread waits in strata_last_error().
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "format/reader.h"
+#include "runtime/session.h"
+#include "strata/strata.h"
+
+struct strata_model {
+  std::shared_ptr<const strata::format::Reader> reader;
+};
+
+struct strata_session {
+  std::unique_ptr<strata::runtime::Session> session;
+  // Filled per run; sized once, so that a run allocates nothing.
+  std::vector<size_t> input_sizes;
+  std::vector<size_t> output_sizes;
+  std::vector<strata::runtime::InputView> inputs;
+  std::vector<strata::runtime::OutputView> outputs;
+};
+
+namespace {
+
+static_assert(STRATA_INTERNAL == static_cast<int>(strata::StatusCode::kInternal));
+
+std::string& last_error() {
+  thread_local std::string message;
+  return message;
+}
+
+strata_status report(const strata::Status& status) {
+  if (status.ok()) return STRATA_OK;
+  last_error() = status.message();
+  return static_cast<strata_status>(status.code());
+}
+
+std::vector<size_t> element_counts(const std::vector<strata::graph::ValueInfo>& values) {
+  std::vector<size_t> counts;
+  for (const strata::graph::ValueInfo& value : values) {
+    size_t count = 1;
+    for (const strata::graph::Dim& dim : value.shape) count *= static_cast<size_t>(dim.value());
+    counts.push_back(count);
+  }
+  return counts;
+}
+
+/// Points the session's views at the caller's arrays.
+strata_status bind(strata_session* session, const float* const* inputs, float* const* outputs) {
+  if (session == nullptr || inputs == nullptr || outputs == nullptr) {
+    return report(strata::invalid_argument("the session, its inputs and outputs must not be NULL"));
+  }
+  for (size_t i = 0; i < session->inputs.size(); ++i) {
+    if (inputs[i] == nullptr) {
+      return report(strata::invalid_argument("input " + std::to_string(i) + " is NULL"));
+    }
+    session->inputs[i].data = {inputs[i], session->input_sizes[i]};
+  }
+  for (size_t i = 0; i < session->outputs.size(); ++i) {
+    if (outputs[i] == nullptr) {
+      return report(strata::invalid_argument("output " + std::to_string(i) + " is NULL"));
+    }
+    session->outputs[i].data = {outputs[i], session->output_sizes[i]};
+  }
+  return STRATA_OK;
+}
+
+}  // namespace
+
+extern "C" {
+
+const char* strata_version(void) { return STRATA_VERSION; }
+
+const char* strata_last_error(void) { return last_error().c_str(); }
+
+strata_status strata_model_open(const char* path, strata_model** model) {
+  if (path == nullptr || model == nullptr) {
+    return report(
+        strata::invalid_argument("the path and the place for the model must not be NULL"));
+  }
+  auto reader = strata::format::Reader::open(path);
+  if (!reader.ok()) return report(reader.status());
+  *model = new strata_model{std::move(reader).value()};
+  return STRATA_OK;
+}
+
+void strata_model_close(strata_model* model) { delete model; }
+
+int strata_model_level_count(const strata_model* model) {
+  return model == nullptr ? 0 : model->reader->level_count();
+}
+
+strata_status strata_session_create(const strata_model* model, const char* graph, int threads,
+                                    int64_t batch, int max_level, strata_session** session) {
+  if (model == nullptr || session == nullptr) {
+    return report(
+        strata::invalid_argument("the model and the place for the session must not be NULL"));
+  }
+  if (batch < 1) {
+    return report(strata::invalid_argument("a batch of " + std::to_string(batch) +
+                                           " cannot be run; it must be at least 1"));
+  }
+  strata::runtime::SessionOptions options;
+  options.threads = threads;
+  options.max_level = max_level;
+  if (graph != nullptr) options.graph = graph;
+  for (const strata::graph::Graph& candidate : model->reader->model().graphs) {
+    for (const strata::graph::ValueInfo& input : candidate.inputs) {
+      for (const strata::graph::Dim& dim : input.shape) {
+        if (!dim.symbol().empty()) options.bindings[dim.symbol()] = batch;
+      }
+    }
+  }
+  auto made = strata::runtime::Session::create(model->reader, options);
+  if (!made.ok()) return report(made.status());
+  auto handle = std::make_unique<strata_session>();
+  handle->session = std::move(made).value();
+  handle->input_sizes = element_counts(handle->session->inputs());
+  handle->output_sizes = element_counts(handle->session->outputs());
+  handle->inputs.resize(handle->input_sizes.size());
+  handle->outputs.resize(handle->output_sizes.size());
+  *session = handle.release();
+  return STRATA_OK;
+}
+
+void strata_session_destroy(strata_session* session) { delete session; }
+
+int strata_session_level_count(const strata_session* session) {
+  return session == nullptr ? 0 : session->session->level_count();
+}
+
+size_t strata_session_step_count(const strata_session* session) {
+  return session == nullptr ? 0 : session->session->steps().size();
+}
+
+size_t strata_session_input_count(const strata_session* session) {
+  return session == nullptr ? 0 : session->input_sizes.size();
+}
+
+size_t strata_session_output_count(const strata_session* session) {
+  return session == nullptr ? 0 : session->output_sizes.size();
+}
+
+size_t strata_session_input_size(const strata_session* session, size_t index) {
+  if (session == nullptr || index >= session->input_sizes.size()) return 0;
+  return session->input_sizes[index];
+}
+
+size_t strata_session_output_size(const strata_session* session, size_t index) {
+  if (session == nullptr || index >= session->output_sizes.size()) return 0;
+  return session->output_sizes[index];
+}
+
+size_t strata_session_memory_bytes(const strata_session* session) {
+  return session == nullptr ? 0 : session->session->memory().total();
+}
+
+strata_status strata_session_run(strata_session* session, const float* const* inputs,
+                                 float* const* outputs, int level) {
+  if (const strata_status status = bind(session, inputs, outputs); status != STRATA_OK) {
+    return status;
+  }
+  return report(session->session->run(session->inputs, session->outputs, level));
+}
+
+strata_status strata_session_run_route(strata_session* session, const float* const* inputs,
+                                       float* const* outputs, const uint8_t* levels) {
+  if (const strata_status status = bind(session, inputs, outputs); status != STRATA_OK) {
+    return status;
+  }
+  if (levels == nullptr) return report(strata::invalid_argument("the levels must not be NULL"));
+  return report(session->session->run_route(session->inputs, session->outputs,
+                                            {levels, session->session->steps().size()}));
+}
+
+strata_status strata_session_drop_levels_above(strata_session* session, int level) {
+  if (session == nullptr) return report(strata::invalid_argument("the session must not be NULL"));
+  return report(session->session->drop_levels_above(level));
+}
+
+strata_status strata_session_reload_levels(strata_session* session) {
+  if (session == nullptr) return report(strata::invalid_argument("the session must not be NULL"));
+  return report(session->session->reload_levels());
+}
+
+}  // extern "C"
