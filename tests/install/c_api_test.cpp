@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 #include <strata/strata.hpp>
 
 #include "format/writer.h"
@@ -16,7 +17,8 @@ namespace {
 class PublicInterface : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    path_ = std::filesystem::path(testing::TempDir()) / "strata_public_interface.strata";
+    path_ = std::filesystem::path(testing::TempDir()) / 
+            ("public_interface_" + std::to_string(getpid()) + ".strata");
     auto config = strata::models::resnet_config("resnet8").value();
     const strata::sparse::LevelBudget levels[] = {{.weights = 0.1, .flops = {}},
                                                   {.weights = 0.3, .flops = {}}};
