@@ -68,9 +68,11 @@ std::string shell_quote(int argc, const char* const* argv) {
   return line;
 }
 
-void catch_interrupts() {
+void catch_signals() {
   std::signal(SIGINT, request_stop);
   std::signal(SIGTERM, request_stop);
+  // A file size limit is then an error of the write, with a sentence of its own.
+  std::signal(SIGXFSZ, SIG_IGN);
 }
 
 bool interrupted() { return stop_requested.load(std::memory_order_relaxed); }

@@ -49,7 +49,8 @@ struct Console {
 std::string shell_quote(int argc, const char* const* argv);
 
 /// Makes the first SIGINT or SIGTERM ask for a stop; the second one ends the program at once.
-void catch_interrupts();
+/// Writing beyond a file size limit becomes an error like a full disk.
+void catch_signals();
 [[nodiscard]] bool interrupted();
 /// Throws Interrupted once the user has asked to stop. Call it between pieces of long work.
 void stop_if_interrupted();

@@ -77,14 +77,14 @@ class InitVerb : public Verb {
         ->type_name("1xCxHxW");
     app.add_option("--level-weights", weights_,
                    "Per level, sparsest first, the percentage of all weights that it keeps")
-        ->type_name("PCT,PCT,...")
+        ->option_text("PCT,PCT,... (required)")
         ->delimiter(',')
         ->multi_option_policy(CLI::MultiOptionPolicy::Throw)
         ->required();
     app.add_option("--level-flops", flops_,
                    "Per level, the percentage of the dense model's multiply-adds; densities per "
                    "layer are chosen to meet it")
-        ->type_name("PCT,PCT,...")
+        ->option_text("PCT,PCT,...")
         ->delimiter(',')
         ->multi_option_policy(CLI::MultiOptionPolicy::Throw);
     app.add_option("--allocation", allocation_,

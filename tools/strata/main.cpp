@@ -132,8 +132,13 @@ int fail(const char* what, int code) {
 
 std::vector<std::unique_ptr<Verb>> all_verbs(const CLI::App& root) {
   std::vector<std::unique_ptr<Verb>> verbs;
+  verbs.push_back(make_train_verb());
   verbs.push_back(make_init_verb());
   verbs.push_back(make_inspect_verb());
+  verbs.push_back(make_eval_verb());
+  verbs.push_back(make_bench_verb());
+  verbs.push_back(make_export_verb());
+  verbs.push_back(make_report_verb());
   verbs.push_back(make_completion_verb(root));
   verbs.push_back(make_version_verb());
   return verbs;
@@ -144,7 +149,7 @@ std::vector<std::unique_ptr<Verb>> all_verbs(const CLI::App& root) {
 int main(int argc, char** argv) {
   using namespace strata::cli;
   try {
-    catch_interrupts();
+    catch_signals();
     return run(argc, argv);
   } catch (const Interrupted& interruption) {
     return fail(interruption.what(), kExitInterrupted);

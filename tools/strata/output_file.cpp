@@ -34,4 +34,8 @@ void write_text(const std::string& path, std::string_view text) {
   throw_if_error(write_file_atomically(path, parts));
 }
 
+void write_json(const std::string& path, const Json& document) {
+  write_text(path, document.dump(2, ' ', false, Json::error_handler_t::replace) + '\n');
+}
+
 }  // namespace strata::cli

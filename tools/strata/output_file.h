@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "tools/strata/console.h"
+
 namespace strata::cli {
 
 /// Refuses, before any work is done, an output that cannot be written in the end: its folder does
@@ -13,5 +15,8 @@ void check_output(const std::string& path, std::span<const std::string> inputs);
 
 /// Writes atomically. Throws Error; the file that was there before then stays as it was.
 void write_text(const std::string& path, std::string_view text);
+
+/// The same as indented JSON.
+void write_json(const std::string& path, const Json& document);
 
 }  // namespace strata::cli

@@ -1,0 +1,286 @@
+// strata bench: latency of every level in our runtime, beside the dense model of the same graph
+// under libtorch when asked.
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "runtime/session.h"
+#include "tools/strata/inspection.h"
+#include "tools/strata/latency.h"
+#include "tools/strata/machine.h"
+#include "tools/strata/output_file.h"
+#include "tools/strata/table.h"
+#include "tools/strata/verb.h"
+#include "train/error.h"
+#include "train/progress.h"
+
+#ifdef STRATA_TORCH_VERSION
+#include "train/torch/dense_runner.h"
+#endif
+
+namespace strata::cli {
+namespace {
+
+constexpr int kMaxThreads = 64;
+constexpr int kStepRuns = 30;
+
+/// Random inputs and room for the outputs of one session.
+struct Buffers {
+  std::vector<std::vector<float>> input_data;
+  std::vector<std::vector<float>> output_data;
+  std::vector<runtime::InputView> inputs;
+  std::vector<runtime::OutputView> outputs;
+};
+
+size_t element_count(const graph::ValueInfo& value) {
+  int64_t count = 1;
+  for (const graph::Dim& dim : value.shape) count *= dim.value();
+  return static_cast<size_t>(count);
+}
+
+Buffers make_buffers(const runtime::Session& session) {
+  Buffers buffers;
+  std::mt19937 generator(1);
+  for (const graph::ValueInfo& value : session.inputs()) {
+    std::vector<float>& data = buffers.input_data.emplace_back(element_count(value));
+    for (float& x : data) {
+      x = static_cast<float>(generator()) / 2147483648.0F - 1.0F;  // uniform in -1..1
+    }
+  }
+  for (const graph::ValueInfo& value : session.outputs()) {
+    buffers.output_data.emplace_back(element_count(value));
+  }
+  for (const auto& data : buffers.input_data) buffers.inputs.push_back({data});
+  for (auto& data : buffers.output_data) buffers.outputs.push_back({data});
+  return buffers;
+}
+
+void add_quantiles(Json& entry, const std::vector<double>& ms) {
+  entry["p50_ms"] = quantile(ms, 0.5);
+  entry["p90_ms"] = quantile(ms, 0.9);
+  entry["p99_ms"] = quantile(ms, 0.99);
+  entry["min_ms"] = quantile(ms, 0);
+  entry["runs"] = ms.size();
+}
+
+/// Median microseconds per step at one level.
+std::vector<double> time_steps(runtime::Session& session, const Buffers& buffers, int level) {
+  const size_t count = session.steps().size();
+  const std::vector<uint8_t> route(count, static_cast<uint8_t>(level));
+  std::vector<int64_t> ns(count);
+  std::vector<std::vector<double>> samples(count);
+  for (int run = 0; run < kStepRuns; ++run) {
+    stop_if_interrupted();
+    throw_if_error(session.run_timed(buffers.inputs, buffers.outputs, route, ns));
+    for (size_t i = 0; i < count; ++i) samples[i].push_back(static_cast<double>(ns[i]) * 1e-3);
+  }
+  std::vector<double> medians;
+  for (auto& values : samples) medians.push_back(quantile(std::move(values), 0.5));
+  return medians;
+}
+
+std::string latency_table(const Json& document) {
+  Table table;
+  table.add_column("", Align::kLeft);
+  for (const char* title : {"weights %", "FLOPs %", "p50 ms", "p90 ms", "p99 ms"}) {
+    table.add_column(title);
+  }
+  const bool has_peer = !document["peers"].empty();
+  if (has_peer) table.add_column("speed-up");
+  const auto add_row = [&](std::vector<std::string> cells, const Json& entry, double speedup) {
+    for (const char* key : {"p50_ms", "p90_ms", "p99_ms"}) {
+      cells.push_back(format_fixed(entry[key], 3));
+    }
+    if (has_peer) cells.push_back(format_fixed(speedup, 2) + "x");
+    table.add_row(std::move(cells));
+  };
+  for (const Json& level : document["levels"]) {
+    add_row({"level " + std::to_string(level["level"].get<int>()),
+             format_fixed(level["weights_pct"], 2), format_fixed(level["flops_pct"], 2)},
+            level, has_peer ? level["speedup"].get<double>() : 0);
+  }
+  for (const Json& peer : document["peers"]) {
+    add_row({peer["name"].get<std::string>() + " dense", "100.00", "100.00"}, peer, 1);
+  }
+  return table.text();
+}
+
+std::string step_table(const Json& document) {
+  Table table;
+  table.add_column("step");
+  table.add_column("name", Align::kLeft);
+  table.add_column("kind", Align::kLeft);
+  table.add_column("dense multiply-adds");
+  const Json& levels = document["levels"];
+  for (const Json& level : levels) {
+    table.add_column("level " + std::to_string(level["level"].get<int>()) + " us");
+  }
+  for (size_t i = 0; i < document["steps"].size(); ++i) {
+    const Json& step = document["steps"][i];
+    std::vector<std::string> row = {std::to_string(i), step["name"], step["kind"],
+                                    format_quantity(step["dense_macs"])};
+    for (const Json& level : levels) row.push_back(format_fixed(level["step_us"][i], 1));
+    table.add_row(std::move(row));
+  }
+  return table.text();
+}
+
+class BenchVerb : public Verb {
+ public:
+  BenchVerb()
+      : Verb("bench", "Measure the latency of every level",
+             "  strata bench r50.strata --threads 2\n"
+             "  strata bench r50.strata --threads 2 --vs libtorch -o bench.json\n"
+             "  strata bench r50.strata --threads 1 --level 0 --steps   where the time goes") {}
+
+  void declare(CLI::App& app) override {
+    app.add_option("FILE", file_, "The .strata file")->required();
+    app.add_option("--threads", threads_, "Threads of one inference (default: one per core)")
+        ->type_name("N")
+        ->check(CLI::Range(1, kMaxThreads).description(""));
+    app.add_option("--vs", peer_,
+                   "Also time the dense model of the same graph under libtorch, in turns")
+        ->type_name("libtorch")
+        ->check(CLI::IsMember({"libtorch"}).description(""));
+    app.add_option("--runs", runs_, "Timed runs of each (default: what fits into 10 seconds)")
+        ->type_name("N")
+        ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}).description(""));
+    level_option_ = app.add_option("--level", level_, "Only this level")->type_name("K");
+    app.add_flag("--steps", steps_, "Also the time of every step");
+    app.add_option("-o,--output", output_, "Also write the JSON to FILE")->type_name("FILE");
+  }
+
+  void run(const Console& console) override {
+#ifndef STRATA_TORCH_VERSION
+    if (!peer_.empty()) {
+      throw Error(
+          "this strata was built without libtorch and cannot compare with it; build it "
+          "with -DSTRATA_TRAIN=ON, or leave --vs away");
+    }
+#endif
+    if (!output_.empty()) check_output(output_, {{file_}});
+    const int threads = threads_ > 0 ? threads_ : std::min(available_cores(), kMaxThreads);
+    if (threads > available_cores()) {
+      console.note("note: " + std::to_string(threads) + " threads share " +
+                   std::to_string(available_cores()) + " cores");
+    }
+    const OpenedModel model = open_model(file_);
+    if (level_option_->count() > 0) check_level(level_, model.nested.level_count, file_);
+    runtime::SessionOptions session_options;
+    session_options.threads = threads;
+    const auto session = value_or_throw(runtime::Session::create(model.reader, session_options));
+    const Buffers buffers = make_buffers(*session);
+
+    std::vector<int> levels;
+    std::vector<Contender> contenders;
+    for (int level = 0; level < model.nested.level_count; ++level) {
+      if (level_option_->count() > 0 && level != level_) continue;
+      levels.push_back(level);
+      contenders.push_back({"level " + std::to_string(level),
+                            [&session, &buffers, level] {
+                              throw_if_error(session->run(buffers.inputs, buffers.outputs, level));
+                            },
+                            {}});
+    }
+#ifdef STRATA_TORCH_VERSION
+    std::unique_ptr<train::TorchModel> torch;
+    std::vector<float> torch_output;
+    if (!peer_.empty()) {
+      if (buffers.inputs.size() != 1 || buffers.outputs.size() != 1) {
+        throw Error("'" + file_ + "' cannot be compared with libtorch: its graph must have one " +
+                    "input and one output");
+      }
+      train::TorchModelOptions torch_options;
+      torch_options.threads = threads;
+      torch = std::make_unique<train::TorchModel>(model.nested, torch_options);
+      torch_output.resize(buffers.outputs.front().data.size());
+      contenders.push_back({"libtorch",
+                            [&torch, &torch_output, &buffers] {
+                              torch->run(buffers.inputs.front().data, 1, torch_output);
+                            },
+                            {}});
+    }
+#endif
+
+    ProgressOptions progress_options;
+    progress_options.mode = progress_mode(console.quiet);
+    progress_options.unit = "rounds";
+    std::unique_ptr<Progress> progress;
+    TimingOptions timing;
+    timing.runs = runs_;
+    timing.progress = [&](int64_t done, int64_t total) {
+      stop_if_interrupted();
+      if (!progress) progress = std::make_unique<Progress>("bench", total, progress_options);
+      progress->update(done);
+    };
+    time_in_turns(contenders, timing);
+    if (progress) progress->finish();
+
+    Json document = console.document();
+    document["model"] = model_json(*model.reader);
+    document["threads"] = threads;
+    document["batch"] = 1;
+    document["memory_bytes"] = {{"weights", session->memory().weights},
+                                {"activations", session->memory().activations}};
+    document["levels"] = Json::array();
+    document["peers"] = Json::array();
+    for (size_t i = levels.size(); i < contenders.size(); ++i) {
+      Json peer = {{"name", contenders[i].name}, {"model", "dense"}};
+#ifdef STRATA_TORCH_VERSION
+      peer["description"] = torch->description();
+#endif
+      add_quantiles(peer, contenders[i].ms);
+      document["peers"].push_back(std::move(peer));
+    }
+    if (steps_) {
+      document["steps"] = Json::array();
+      for (const runtime::StepInfo& step : session->steps()) {
+        document["steps"].push_back({{"name", step.name},
+                                     {"kind", step.kind},
+                                     {"dense_macs", step.dense_macs},
+                                     {"macs", step.macs}});
+      }
+    }
+    for (size_t i = 0; i < levels.size(); ++i) {
+      const auto k = static_cast<size_t>(levels[i]);
+      Json entry = level_json(model.density.levels[k], model.reader->blocks()[k]);
+      add_quantiles(entry, contenders[i].ms);
+      if (!document["peers"].empty()) {
+        entry["speedup"] = document["peers"][0]["p50_ms"].get<double>() /
+                           std::max(entry["p50_ms"].get<double>(), 1e-9);
+      }
+      if (steps_) entry["step_us"] = time_steps(*session, buffers, levels[i]);
+      document["levels"].push_back(std::move(entry));
+    }
+    document["machine"] = machine_json();
+    document["build"] = build_json();
+
+    std::string text = latency_table(document) + "batch 1, " + std::to_string(threads) +
+                       (threads == 1 ? " thread, " : " threads, ") +
+                       std::to_string(contenders.front().ms.size()) + " runs each, on " +
+                       cpu_model() + '\n';
+    if (steps_) text += '\n' + step_table(document);
+    if (!output_.empty()) write_json(output_, document);
+    console.result(document, text);
+  }
+
+ private:
+  std::string file_;
+  int threads_ = 0;
+  std::string peer_;
+  int64_t runs_ = 0;
+  int level_ = 0;
+  bool steps_ = false;
+  std::string output_;
+  CLI::Option* level_option_ = nullptr;
+};
+
+}  // namespace
+
+std::unique_ptr<Verb> make_bench_verb() { return std::make_unique<BenchVerb>(); }
+
+}  // namespace strata::cli

@@ -1,0 +1,286 @@
+// strata eval: accuracy of every level and, when asked, of every switch point, on the test split of
+// a data set.
+#include <charconv>
+#include <cstdint>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "tools/strata/evaluation.h"
+#include "tools/strata/inspection.h"
+#include "tools/strata/machine.h"
+#include "tools/strata/output_file.h"
+#include "tools/strata/table.h"
+#include "tools/strata/verb.h"
+#include "train/error.h"
+
+namespace strata::cli {
+namespace {
+
+constexpr int64_t kSwitchPointImages = 1000;
+constexpr int kMaxThreads = 64;
+
+/// Steps below `step` run at level `from`, the others at `to`.
+struct SwitchPoint {
+  size_t step = 0;
+  int from = 0;
+  int to = 0;
+};
+
+/// From every level to every sparser one, before every step but the first.
+std::vector<SwitchPoint> switch_points(int levels, size_t steps) {
+  std::vector<SwitchPoint> points;
+  for (int from = levels - 1; from > 0; --from) {
+    for (int to = from - 1; to >= 0; --to) {
+      for (size_t step = 1; step < steps; ++step) points.push_back({step, from, to});
+    }
+  }
+  return points;
+}
+
+std::vector<uint8_t> route_of(const SwitchPoint& point, size_t steps) {
+  std::vector<uint8_t> route(steps, static_cast<uint8_t>(point.to));
+  std::fill(route.begin(), route.begin() + static_cast<std::ptrdiff_t>(point.step),
+            static_cast<uint8_t>(point.from));
+  return route;
+}
+
+double percent(int64_t part, size_t whole) {
+  return 100.0 * static_cast<double>(part) / static_cast<double>(whole);
+}
+
+std::string level_table(const Json& levels) {
+  Table table;
+  for (const char* title : {"level", "top-1 %", "weights %", "FLOPs %", "bytes to end", "images"}) {
+    table.add_column(title);
+  }
+  for (const Json& level : levels) {
+    table.add_row({std::to_string(level["level"].get<int>()), format_fixed(level["value"], 2),
+                   format_fixed(level["weights_pct"], 2), format_fixed(level["flops_pct"], 2),
+                   format_count(level["bytes_to_end"]), format_count(level["images"])});
+  }
+  return table.text();
+}
+
+/// One row per step, one column per pair of levels.
+std::string switch_point_table(const Json& points) {
+  Table table;
+  table.add_column("switch before step");
+  table.add_column("", Align::kLeft);
+  std::vector<std::vector<std::string>> rows;
+  std::string pair;
+  size_t row = 0;
+  for (const Json& point : points) {
+    const std::string this_pair = std::to_string(point["from"].get<int>()) + " to " +
+                                  std::to_string(point["to"].get<int>()) + " %";
+    if (this_pair != pair) {
+      pair = this_pair;
+      table.add_column(pair);
+      row = 0;
+    }
+    if (row == rows.size()) {
+      rows.push_back({std::to_string(point["step"].get<int>()), point["step_name"]});
+    }
+    rows[row++].push_back(format_fixed(point["value"], 2));
+  }
+  for (auto& cells : rows) table.add_row(std::move(cells));
+  return table.text();
+}
+
+/// Class names as the model knows them, by label; empty if it does not.
+std::vector<std::string> class_names(const graph::Model& model) {
+  std::vector<std::string> names;
+  const auto found = model.metadata.find("classes");
+  if (found == model.metadata.end()) return names;
+  std::istringstream lines(found->second);
+  std::string line;
+  while (std::getline(lines, line)) names.push_back(line);
+  return names;
+}
+
+class EvalVerb : public Verb {
+ public:
+  EvalVerb()
+      : Verb("eval", "Measure the accuracy of every level, and of changing level in between",
+             "  strata eval photos.strata --data photos/\n"
+             "  strata eval photos.strata --data photos/ --switch-points -o eval.json\n"
+             "  strata eval photos.strata --data photos/ --level 0 --limit 1000 --json") {}
+
+  void declare(CLI::App& app) override {
+    app.add_option("FILE", file_, "The .strata file")->required();
+    app.add_option("--data", data_,
+                   "Data set: image folders, CIFAR-10 binary or IDX; its test split is used")
+        ->type_name("DIR")
+        ->required();
+    level_option_ = app.add_option("--level", level_, "Only this level")->type_name("K");
+    switch_option_ =
+        app.add_option("--switch-points", switch_images_,
+                       "Also from every level to every sparser one, before every step, on N images "
+                       "spread over the classes (default: 1000)")
+            ->option_text("[N]")
+            ->expected(0, 1);
+    app.add_option("--threads", threads_, "Images at a time (default: one per core)")
+        ->type_name("N")
+        ->check(CLI::Range(1, kMaxThreads).description(""));
+    app.add_option("--limit", limit_, "At most N images, spread over the classes")
+        ->type_name("N")
+        ->check(CLI::Range(int64_t{1}, INT64_MAX).description(""));
+    app.add_flag("--convert", convert_, "Make images of another size or colour fit");
+    app.add_option("-o,--output", output_, "Also write the JSON to FILE")->type_name("FILE");
+  }
+
+  void run(const Console& console) override {
+    const bool wants_switch_points = switch_option_->count() > 0;
+    if (wants_switch_points && level_option_->count() > 0) {
+      throw UsageError("--switch-points compares levels; it does not go with --level");
+    }
+    const int64_t switch_limit = wants_switch_points ? switch_image_count() : 0;
+    if (!output_.empty()) check_output(output_, {{file_}});
+    const int threads = threads_ > 0 ? threads_ : std::min(available_cores(), kMaxThreads);
+
+    const OpenedModel model = open_model(file_);
+    const int level_count = model.nested.level_count;
+    if (level_option_->count() > 0) check_level(level_, level_count, file_);
+    Classifier classifier(model.reader, threads);
+    const data::Dataset dataset = load(console, model.reader->model(), classifier, threads);
+    const auto normalisation =
+        data::read_normalisation(model.reader->model().metadata, classifier.input_shape().channels);
+
+    std::vector<int> levels;
+    for (int level = 0; level < level_count; ++level) {
+      if (level_option_->count() == 0 || level == level_) levels.push_back(level);
+    }
+    const size_t steps = classifier.steps().size();
+    const auto all = data::spread_over_classes(dataset.labels, 0);
+    const auto some = data::spread_over_classes(dataset.labels, switch_limit);
+    const std::vector<SwitchPoint> points =
+        wants_switch_points ? switch_points(level_count, steps) : std::vector<SwitchPoint>();
+
+    const auto work =
+        static_cast<int64_t>(all.size() * levels.size() + (wants_switch_points ? some.size() : 0) *
+                                                              (points.size() + levels.size()));
+    ProgressOptions progress_options;
+    progress_options.mode = progress_mode(console.quiet);
+    progress_options.unit = "images";
+    Progress progress("eval", work, progress_options);
+    const auto accuracy = [&](std::span<const int64_t> images, const std::vector<uint8_t>& route,
+                              int64_t* correct = nullptr) {
+      const int64_t count =
+          classifier.count_correct(dataset, images, normalisation, route, progress);
+      if (correct != nullptr) *correct = count;
+      return percent(count, images.size());
+    };
+
+    Json document = console.document();
+    document["model"] = model_json(*model.reader);
+    document["data"] = {
+        {"dir", data_}, {"name", dataset.name}, {"split", "test"}, {"images", all.size()}};
+    document["metric"] = "top1";
+    document["unit"] = "percent";
+    document["threads"] = threads;
+    document["levels"] = Json::array();
+    for (const int level : levels) {
+      const auto k = static_cast<size_t>(level);
+      int64_t correct = 0;
+      const double value =
+          accuracy(all, std::vector<uint8_t>(steps, static_cast<uint8_t>(level)), &correct);
+      Json entry = level_json(model.density.levels[k], model.reader->blocks()[k]);
+      entry["value"] = value;
+      entry["correct"] = correct;
+      entry["images"] = all.size();
+      document["levels"].push_back(std::move(entry));
+      progress.note("level " + std::to_string(level) + ": " + format_fixed(value, 2) + " %");
+    }
+    if (wants_switch_points) {
+      document["steps"] = Json::array();
+      for (const runtime::StepInfo& step : classifier.steps()) {
+        document["steps"].push_back({{"name", step.name}, {"kind", step.kind}});
+      }
+      document["switch_point_images"] = some.size();
+      document["switch_point_levels"] = Json::array();
+      for (const int level : levels) {
+        document["switch_point_levels"].push_back(
+            {{"level", level},
+             {"value", accuracy(some, std::vector<uint8_t>(steps, static_cast<uint8_t>(level)))}});
+      }
+    }
+    document["switch_points"] = Json::array();
+    for (const SwitchPoint& point : points) {
+      document["switch_points"].push_back({{"step", point.step},
+                                           {"step_name", classifier.steps()[point.step].name},
+                                           {"from", point.from},
+                                           {"to", point.to},
+                                           {"value", accuracy(some, route_of(point, steps))}});
+    }
+    progress.finish();
+    document["machine"] = machine_json();
+    document["build"] = build_json();
+
+    std::string text = level_table(document["levels"]);
+    if (!points.empty()) {
+      text += "\ntop-1 of changing level, on " + format_count(static_cast<int64_t>(some.size())) +
+              " images\n" + switch_point_table(document["switch_points"]);
+    }
+    if (!output_.empty()) write_json(output_, document);
+    console.result(document, text);
+  }
+
+ private:
+  [[nodiscard]] int64_t switch_image_count() const {
+    if (switch_images_.empty() || switch_images_ == "{}") return kSwitchPointImages;
+    int64_t count = 0;
+    const char* const end = switch_images_.data() + switch_images_.size();
+    const auto [next, failure] = std::from_chars(switch_images_.data(), end, count);
+    if (failure != std::errc() || next != end || count < 1) {
+      throw UsageError("--switch-points '" + switch_images_ +
+                       "' is no number of images; write --switch-points=1000, or the option alone "
+                       "at the end");
+    }
+    return count;
+  }
+
+  [[nodiscard]] data::Dataset load(const Console& console, const graph::Model& model,
+                                   const Classifier& classifier, int threads) const {
+    data::LoadOptions options;
+    options.shape = classifier.input_shape();
+    options.convert = convert_;
+    options.classes = class_names(model);
+    options.limit = limit_;
+    options.threads = threads;
+    ProgressOptions progress_options;
+    progress_options.mode = progress_mode(console.quiet);
+    progress_options.unit = "images";
+    std::unique_ptr<Progress> progress;
+    options.progress = [&](int64_t done, int64_t total) {
+      stop_if_interrupted();
+      if (!progress) progress = std::make_unique<Progress>("load", total, progress_options);
+      progress->update(done);
+    };
+    data::Dataset dataset = data::load(data_, data::Split::kTest, options);
+    const auto classes = static_cast<int64_t>(dataset.classes.size());
+    if (classes != classifier.class_count()) {
+      throw Error("'" + data_ + "' has " + std::to_string(classes) + " classes, but '" + file_ +
+                  "' tells " + std::to_string(classifier.class_count()) +
+                  " apart; evaluate it on the data set that it was made for");
+    }
+    if (dataset.count == 0) throw Error("'" + data_ + "' has no test images");
+    return dataset;
+  }
+
+  std::string file_;
+  std::string data_;
+  int level_ = 0;
+  std::string switch_images_;
+  int threads_ = 0;
+  int64_t limit_ = 0;
+  bool convert_ = false;
+  std::string output_;
+  CLI::Option* level_option_ = nullptr;
+  CLI::Option* switch_option_ = nullptr;
+};
+
+}  // namespace
+
+std::unique_ptr<Verb> make_eval_verb() { return std::make_unique<EvalVerb>(); }
+
+}  // namespace strata::cli
