@@ -122,28 +122,61 @@ Kernel make_batch_normalization(const graph::Node& node) {
   };
 }
 
+/// Whether nobody else reads the tensor's memory, so that inference may overwrite it. (Training
+/// must not: gradients need what operators read.)
+bool may_overwrite(const at::Tensor& tensor) {
+  return !at::GradMode::is_enabled() && tensor.use_count() == 1 && !tensor.is_mkldnn() &&
+         tensor.storage().use_count() == 1;
+}
+
 Kernel make_relu(const graph::Node&) {
-  return [](Arguments& in, const Pass&) { return at::relu(in[0]); };
+  return [](Arguments& in, const Pass&) {
+    return may_overwrite(in[0]) ? at::relu_(in[0]) : at::relu(in[0]);
+  };
 }
 
 Kernel make_add(const graph::Node&) {
-  return [](Arguments& in, const Pass&) { return at::add(in[0], in[1]); };
+  return [](Arguments& in, const Pass&) {
+    const bool same_shape = in[0].sizes() == in[1].sizes();
+    return same_shape && may_overwrite(in[0]) ? in[0].add_(in[1]) : at::add(in[0], in[1]);
+  };
+}
+
+/// libtorch's pools pad by the same at both ends, and at most by half the kernel.
+bool pads_within_pool(const Window& window) {
+  bool fits = window.begin == window.end;
+  for (size_t i = 0; i < 2; ++i) fits = fits && 2 * window.begin[i] <= window.kernel[i];
+  return fits;
+}
+
+/// With `ceil`, a last window that goes past the end counts only if it begins before the end
+/// padding. libtorch cannot know where that is when the padding was laid around the input.
+at::Tensor without_windows_past(const at::Tensor& input, const Window& window, at::Tensor output) {
+  for (size_t i = 0; i < window.kernel.size(); ++i) {
+    const auto axis = static_cast<int64_t>(i) + 2;
+    const int64_t extent = (window.kernel[i] - 1) * window.dilations[i] + 1;
+    const int64_t begin_and_input = window.begin[i] + input.size(axis);
+    const int64_t complete = (begin_and_input + window.end[i] - extent) / window.strides[i] + 1;
+    const int64_t begun = (begin_and_input - 1) / window.strides[i] + 1;
+    const int64_t count = std::min(output.size(axis), std::max(complete, begun));
+    output = output.narrow(axis, 0, count);
+  }
+  return output;
 }
 
 Kernel make_max_pool(const graph::Node& node) {
   const Window fixed = window_of(node, node.attribute_ints("kernel_shape", {}));
   if (fixed.kernel.size() != 2) fail(node, "only two spatial dimensions are supported");
   return [=](Arguments& in, const Pass&) {
-    Window window = resolve(fixed, in[0]);
-    at::Tensor input = in[0];
-    bool fits = window.symmetric();  // libtorch pads by at most half the kernel
-    for (size_t i = 0; i < 2; ++i) fits = fits && 2 * window.begin[i] <= window.kernel[i];
-    if (!fits) {
-      input = pad_spatially(input, window, -std::numeric_limits<double>::infinity());
-      window.begin.assign(2, 0);
-    }
-    return at::max_pool2d(input, window.kernel, window.strides, window.begin, window.dilations,
-                          window.ceil);
+    const Window window = resolve(fixed, in[0]);
+    const auto pool = [&](const at::Tensor& input, const Ints& padding) {
+      return at::max_pool2d(input, window.kernel, window.strides, padding, window.dilations,
+                            window.ceil);
+    };
+    if (pads_within_pool(window)) return pool(in[0], window.begin);
+    constexpr double kNothing = -std::numeric_limits<double>::infinity();
+    return without_windows_past(in[0], window,
+                                pool(pad_spatially(in[0], window, kNothing), {0, 0}));
   };
 }
 
@@ -156,22 +189,24 @@ Kernel make_average_pool(const graph::Node& node) {
   const bool include_pad = node.attribute_int("count_include_pad", 0) != 0;
   return [=](Arguments& in, const Pass&) {
     const Window window = resolve(fixed, in[0]);
-    bool fits = window.symmetric();
-    for (size_t i = 0; i < 2; ++i) fits = fits && 2 * window.begin[i] <= window.kernel[i];
     const auto pool = [&](const at::Tensor& input, const Ints& padding, bool count_padding) {
       return at::avg_pool2d(input, window.kernel, window.strides, padding, window.ceil,
                             count_padding);
     };
-    if (fits) return pool(in[0], window.begin, include_pad);
-    const at::Tensor sum = pool(pad_spatially(in[0], window, 0), {0, 0}, true);
-    if (include_pad) return sum;
+    if (pads_within_pool(window)) return pool(in[0], window.begin, include_pad);
+    const auto pool_padded = [&](const at::Tensor& input) {
+      return without_windows_past(input, window,
+                                  pool(pad_spatially(input, window, 0), {0, 0}, true));
+    };
+    if (include_pad) return pool_padded(in[0]);
     const at::Tensor ones = at::ones({1, 1, in[0].size(2), in[0].size(3)}, in[0].options());
-    return at::div(sum, pool(pad_spatially(ones, window, 0), {0, 0}, true));
+    return at::div(pool_padded(in[0]), pool_padded(ones));
   };
 }
 
 Kernel make_global_average_pool(const graph::Node&) {
   return [](Arguments& in, const Pass&) {
+    if (in[0].is_mkldnn()) return at::adaptive_avg_pool2d(in[0], {1, 1}).to_dense();
     Ints spatial;
     for (int64_t i = 2; i < in[0].dim(); ++i) spatial.push_back(i);
     return in[0].mean(spatial, /*keepdim=*/true);

@@ -149,6 +149,7 @@ class Run {
   void log(const StepReport& report, Accuracies accuracies);
   void add_losses(const StepReport& report);
   void check_writable() const;
+  void remove_half_written() const;
   TrainResult finish();
   [[nodiscard]] Batch batch(int64_t step);
   [[nodiscard]] Batch test_batch(int64_t begin, int64_t count) const;
@@ -456,7 +457,18 @@ TrainResult Run::finish() {
   return result;
 }
 
+/// What a process that was killed while it wrote a checkpoint left behind.
+void Run::remove_half_written() const {
+  const fs::path parent = checkpoint_path_.parent_path();
+  const std::string prefix = checkpoint_path_.filename().string() + ".tmp-";
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(parent.empty() ? "." : parent, ignored)) {
+    if (entry.path().filename().string().starts_with(prefix)) fs::remove(entry.path(), ignored);
+  }
+}
+
 TrainResult Run::execute() {
+  remove_half_written();
   if (options_.resume) resume();
   csv_ = std::make_unique<CsvLog>(options_.output.string() + ".csv", network_->level_count(),
                                   steps_done_);
