@@ -32,9 +32,8 @@ class AlignedBuffer {
       memory = ::operator new(size * sizeof(T), std::align_val_t(kCacheLine), std::nothrow);
     }
     if (memory == nullptr) {
-      return resource_exhausted("there is no memory for " + purpose + " (" +
-                                std::to_string(size) + " elements of " +
-                                std::to_string(sizeof(T)) + " bytes)");
+      return resource_exhausted("there is no memory for " + purpose + " (" + std::to_string(size) +
+                                " elements of " + std::to_string(sizeof(T)) + " bytes)");
     }
     std::memset(memory, 0, size * sizeof(T));
     buffer.data_.reset(static_cast<T*>(memory));

@@ -32,9 +32,9 @@ inline constexpr int64_t kMinBatchForLanes = 4;
 /// What a step needs besides its tensors.
 struct StepMemory {
   std::optional<kernels::ConvGeometry> geometry;  ///< of a convolution
-  bool packed = false;                 ///< its input is first copied to the scratch
-  kernels::PlaneLayout scratch_layout;  ///< of the packed input
-  int64_t scratch = 0;                 ///< offset in floats
+  bool packed = false;                            ///< its input is first copied to the scratch
+  kernels::PlaneLayout scratch_layout;            ///< of the packed input
+  int64_t scratch = 0;                            ///< offset in floats
   int64_t scratch_floats = 0;
 };
 

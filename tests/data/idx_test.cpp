@@ -13,7 +13,6 @@
 namespace strata::data {
 namespace {
 
-using testing::AllOf;
 using testing::HasSubstr;
 
 TEST(ParseIdx, ReadsDimensionsAndValues) {

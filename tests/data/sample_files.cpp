@@ -63,7 +63,8 @@ Bytes jpeg_from(Bytes pixels, uint32_t width, uint32_t height, int components, J
   if (progressive) jpeg_simple_progression(&info);
   jpeg_start_compress(&info, TRUE);
   while (info.next_scanline < height) {
-    JSAMPROW row = pixels.data() + info.next_scanline * width * static_cast<uint32_t>(components);
+    JSAMPROW row =
+        pixels.data() + size_t{info.next_scanline} * width * static_cast<size_t>(components);
     jpeg_write_scanlines(&info, &row, 1);
   }
   jpeg_finish_compress(&info);
@@ -94,7 +95,7 @@ TemporaryDirectory::~TemporaryDirectory() {
 
 std::filesystem::path TemporaryDirectory::write(const std::filesystem::path& relative,
                                                 const Bytes& bytes) const {
-  const auto path = path_ / relative;
+  auto path = path_ / relative;
   std::filesystem::create_directories(path.parent_path());
   std::ofstream(path, std::ios::binary)
       .write(reinterpret_cast<const char*>(bytes.data()),
@@ -127,7 +128,7 @@ Bytes encode_jpeg(const Image& image, bool progressive) {
                    grey ? JCS_GRAYSCALE : JCS_RGB, progressive);
 }
 
-Bytes encode_cmyk_jpeg() { return jpeg_from(Bytes(8 * 8 * 4, 100), 8, 8, 4, JCS_CMYK, false); }
+Bytes encode_cmyk_jpeg() { return jpeg_from(Bytes(256, 100), 8, 8, 4, JCS_CMYK, false); }
 
 Bytes with_png_size(Bytes png, uint32_t width, uint32_t height) {
   constexpr size_t kHeader = 12;  // "IHDR", after the signature and the chunk's length

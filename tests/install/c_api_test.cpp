@@ -5,8 +5,8 @@
 #include <vector>
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 #include <strata/strata.hpp>
+#include <unistd.h>
 
 #include "format/writer.h"
 #include "models/resnet.h"
@@ -17,7 +17,7 @@ namespace {
 class PublicInterface : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    path_ = std::filesystem::path(testing::TempDir()) / 
+    path_ = std::filesystem::path(testing::TempDir()) /
             ("public_interface_" + std::to_string(getpid()) + ".strata");
     auto config = strata::models::resnet_config("resnet8").value();
     const strata::sparse::LevelBudget levels[] = {{.weights = 0.1, .flops = {}},

@@ -15,8 +15,8 @@ constexpr size_t kMaxFileBytes = size_t{4} << 30;
 
 const std::vector<std::string>& fashion_classes() {
   static const std::vector<std::string> names = {"T-shirt/top", "Trouser",   "Pullover", "Dress",
-                                                  "Coat",        "Sandal",    "Shirt",    "Sneaker",
-                                                  "Bag",         "Ankle boot"};
+                                                 "Coat",        "Sandal",    "Shirt",    "Sneaker",
+                                                 "Bag",         "Ankle boot"};
   return names;
 }
 

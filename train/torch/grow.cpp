@@ -211,7 +211,7 @@ void Grow::apply_gradients(const Phase& phase, double rate) {
   for (size_t i = 0; i < states_.size(); ++i) {
     const size_t p = network_.weights()[i];
     const State& state = states_[i];
-    at::Tensor gradient = network_.weight_gradient(p, phase.kind == Kind::kRetrain);
+    at::Tensor gradient = network_.weight_gradient(p, -1);
     if (phase.kind == Kind::kAdmm) {  // of rho / 2 |W - Z + U|^2
       gradient = at::add(gradient, network_.weight(p) - state.projection + state.dual,
                          recipe_.algorithm.grow.rho);

@@ -1,9 +1,10 @@
 // `joint`: every level in one run. All levels are masks over one dense tensor per weight. Each step
 // trains the least sparse level on the labels, the sparsest on labels and the least sparse level's
 // answers, and random routes between levels in the same way (sandwich rule and in-place
-// distillation: Yu and Huang 2019). Masks follow the magnitudes along a gradual schedule, and the
-// gradient of the masked weight is applied to the dense one, so that pruned weights can return
-// (Lin et al. 2020). `dense` is the same with one level that keeps everything.
+// distillation: Yu and Huang 2019). Masks follow the magnitudes along a gradual schedule. The least
+// sparse level's gradient of a masked weight is applied to the dense one, so that pruned weights
+// can return (Lin et al. 2020); the other levels move only what they have. `dense` is the same with
+// one level that keeps everything.
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -152,7 +153,7 @@ at::Tensor Joint::taught_loss(const at::Tensor& logits, const at::Tensor& teache
 void Joint::apply_gradients(double rate, bool frozen) {
   for (size_t i = 0; i < weight_slots_.size(); ++i) {
     optimizer_.set_gradient(weight_slots_[i],
-                            network_.weight_gradient(network_.weights()[i], frozen));
+                            network_.weight_gradient(network_.weights()[i], frozen ? -1 : top_));
   }
   for (int k = 0; k <= top_; ++k) {
     const std::vector<size_t>& slots = vector_slots_[static_cast<size_t>(k)];

@@ -112,13 +112,12 @@ at::Tensor Network::logits(const at::Tensor& images, const Route& route, const P
   return executor_.forward({&images, 1}, levels_, route, pass).at(0);
 }
 
-at::Tensor Network::weight_gradient(size_t parameter, bool inside_masks) const {
+at::Tensor Network::weight_gradient(size_t parameter, int whole_level) const {
   at::Tensor sum;
   for (size_t k = 0; k < levels_.size(); ++k) {
     at::Tensor gradient = levels_[k][parameter].grad();
     if (!gradient.defined()) continue;
-    const bool least_sparse = k + 1 == levels_.size();
-    if (inside_masks || !least_sparse) gradient = at::mul(gradient, masks_[k][parameter]);
+    if (static_cast<int>(k) != whole_level) gradient = at::mul(gradient, masks_[k][parameter]);
     sum = sum.defined() ? at::add(sum, gradient) : gradient;
   }
   return sum;

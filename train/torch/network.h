@@ -51,9 +51,9 @@ class Network {
   void refresh(int level);
   [[nodiscard]] at::Tensor logits(const at::Tensor& images, const Route& route, const Pass& pass);
 
-  /// Sum of the gradients that the levels' masked weights received; undefined if there is none.
-  /// With `inside_masks`, each level's gradient counts only where the level has a weight.
-  [[nodiscard]] at::Tensor weight_gradient(size_t parameter, bool inside_masks) const;
+  /// Sum of the gradients that the levels' masked weights received, each only where the level has a
+  /// weight; that of `whole_level` (-1: none) also where it has not. Undefined if there is none.
+  [[nodiscard]] at::Tensor weight_gradient(size_t parameter, int whole_level) const;
   void clear_gradients();
 
   /// Masks in, increments out, normalisation not yet folded.
