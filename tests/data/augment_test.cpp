@@ -31,11 +31,11 @@ Dataset samples(int count) {
   return dataset;
 }
 
-const Normalisation kPlain = {{0, 0, 0}, {1, 1, 1}};
+const Normalisation plain = {{0, 0, 0}, {1, 1, 1}};
 
 std::vector<float> assemble(const Dataset& dataset, const std::vector<int64_t>& indices,
                             const Augmentation& augmentation, const RandomKey& key,
-                            const Normalisation& normalisation = kPlain, int threads = 1) {
+                            const Normalisation& normalisation = plain, int threads = 1) {
   std::vector<float> out(indices.size() * static_cast<size_t>(kShape.elements()), -99);
   assemble_batch(dataset, indices, augmentation, normalisation, key, out.data(), threads);
   return out;
@@ -102,7 +102,7 @@ TEST(Augment, NothingAskedNothingDone) {
   const Dataset dataset = samples(3);
   const std::vector<int64_t> indices = {2, 0};
   std::vector<float> expected(indices.size() * static_cast<size_t>(kShape.elements()));
-  to_float(dataset, indices, kPlain, expected.data());
+  to_float(dataset, indices, plain, expected.data());
   EXPECT_EQ(assemble(dataset, indices, {}, {1, 1}), expected);
 }
 
@@ -195,7 +195,7 @@ TEST(Augment, SampleIsTheSameWhateverTheBatchAndTheThreads) {
   const std::vector<int64_t> all = {4, 7, 1, 0, 8, 2, 3, 5, 6};
   const std::vector<float> together = assemble(dataset, all, augmentation, {1, 2});
   for (const int threads : {2, 3, 64}) {
-    EXPECT_EQ(assemble(dataset, all, augmentation, {1, 2}, kPlain, threads), together);
+    EXPECT_EQ(assemble(dataset, all, augmentation, {1, 2}, plain, threads), together);
   }
   for (size_t i = 0; i < all.size(); ++i) {
     const std::vector<float> alone = assemble(dataset, {all[i]}, augmentation, {1, 2});
