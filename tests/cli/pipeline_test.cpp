@@ -158,7 +158,8 @@ TEST_F(Pipeline, EvalOfOneLevelOnFewerImages) {
   EXPECT_EQ(result["levels"][0]["images"], 9);
   expect_error(strata({"eval", "m.strata", "--data", "digits", "--level", "1", "--switch-points"}),
                {"--level"}, 2);
-  expect_error(strata({"eval", "--data", "digits", "--switch-points", "m.strata"}), {}, 2);
+  expect_error(strata({"eval", "m.strata", "--data", "digits", "--switch-points=few"}), {"'few'"},
+               2);
 }
 
 TEST_F(Pipeline, BenchTimesEveryLevel) {
@@ -166,11 +167,12 @@ TEST_F(Pipeline, BenchTimesEveryLevel) {
       {"bench", "m.strata", "--threads", "2", "--runs", "5", "--steps", "-o", "b.json"});
   expect_frame(result, "bench");
   EXPECT_EQ(result["threads"], 2);
-  expect_keys(result["machine"], {"cpu", "cores", "os"});
+  expect_keys(result["machine"], {"cpu", "cores", "os", "load"});
   expect_keys(result["build"], {"strata", "type", "compiler", "libtorch"});
   ASSERT_EQ(result["levels"].size(), 3U);
   for (const json& level : result["levels"]) {
-    expect_keys(level, {"level", "p50_ms", "p90_ms", "p99_ms", "weights_pct", "flops_pct"});
+    expect_keys(level,
+                {"level", "p50_ms", "p90_ms", "p99_ms", "weights_pct", "flops_pct", "steady"});
     EXPECT_GT(level["p50_ms"].get<double>(), 0);
     EXPECT_LE(level["p50_ms"], level["p90_ms"]);
     EXPECT_LE(level["p90_ms"], level["p99_ms"]);

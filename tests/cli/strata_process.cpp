@@ -61,6 +61,18 @@ std::string noise(size_t size, uint32_t seed) {
   return bytes;
 }
 
+/// Loading the program may take seconds on a busy machine; before its handler stands, SIGINT kills
+/// it.
+bool catches_interrupt(pid_t process) {
+  std::ifstream status("/proc/" + std::to_string(process) + "/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("SigCgt:")) {
+      return (std::stoull(line.substr(7), nullptr, 16) >> (SIGINT - 1) & 1U) != 0;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 Outcome run_program(const std::filesystem::path& folder, const std::string& program,
@@ -81,6 +93,9 @@ Outcome run_program(const std::filesystem::path& folder, const std::string& prog
   std::thread reader([&] { outcome.err = drain(err[0]); });
   std::thread interrupter([&] {
     if (options.interrupt_after_ms == 0) return;
+    for (int tries = 0; tries < 6000 && !catches_interrupt(child); ++tries) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
     std::this_thread::sleep_for(std::chrono::milliseconds(options.interrupt_after_ms));
     kill(child, SIGINT);
   });

@@ -19,7 +19,7 @@ struct Outcome {
 
 struct RunOptions {
   uint64_t file_size_limit = 0;  ///< bytes that a file may have; 0: any
-  int interrupt_after_ms = 0;    ///< sends SIGINT; 0: never
+  int interrupt_after_ms = 0;    ///< sends SIGINT this long after its handler stands; 0: never
 };
 
 /// Runs `program` with its arguments in `folder`.

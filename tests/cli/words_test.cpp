@@ -102,7 +102,7 @@ TEST(Timing, RunsContendersInTurns) {
   EXPECT_EQ(contenders[1].ms.size(), 2U);
 }
 
-TEST(CommandLine, IsQuotedForAShell) {
+TEST(ShellQuote, KeepsWordsApart) {
   const char* const words[] = {"a", "--set", "x=[1, 2]", "it's", ""};
   EXPECT_EQ(shell_quote(5, words), "a --set 'x=[1, 2]' 'it'\\''s' ''");
 }

@@ -19,7 +19,7 @@
 #include "train/progress.h"
 
 #ifdef STRATA_TORCH_VERSION
-#include "train/torch/dense_runner.h"
+#include "tools/strata/libtorch_peer.h"
 #endif
 
 namespace strata::cli {
@@ -27,6 +27,8 @@ namespace {
 
 constexpr int kMaxThreads = 64;
 constexpr int kStepRuns = 30;
+/// A median so many times the fastest run says more of the machine than of the model.
+constexpr double kSteadyRatio = 1.5;
 
 /// Random inputs and room for the outputs of one session.
 struct Buffers {
@@ -65,6 +67,7 @@ void add_quantiles(Json& entry, const std::vector<double>& ms) {
   entry["p99_ms"] = quantile(ms, 0.99);
   entry["min_ms"] = quantile(ms, 0);
   entry["runs"] = ms.size();
+  entry["steady"] = quantile(ms, 0.5) <= kSteadyRatio * quantile(ms, 0);
 }
 
 /// Median microseconds per step at one level.
@@ -107,6 +110,27 @@ std::string latency_table(const Json& document) {
     add_row({peer["name"].get<std::string>() + " dense", "100.00", "100.00"}, peer, 1);
   }
   return table.text();
+}
+
+/// A warning about every contender whose runs differ too much to be trusted; empty if none does.
+std::string unsteady_warning(const Json& document) {
+  std::string names;
+  for (const Json& level : document["levels"]) {
+    if (!level["steady"].get<bool>()) {
+      names += (names.empty() ? "" : ", ") + std::string("level ") +
+               std::to_string(level["level"].get<int>());
+    }
+  }
+  for (const Json& peer : document["peers"]) {
+    if (!peer["steady"].get<bool>()) {
+      names += (names.empty() ? "" : ", ") + peer["name"].get<std::string>();
+    }
+  }
+  if (names.empty()) return "";
+  return "WARNING: unsteady (median above " + format_fixed(kSteadyRatio, 1) +
+         " times the fastest run): " + names + "; the machine is busy (load " +
+         format_fixed(document["machine"]["load"], 1) +
+         "), so measure again on a quiet one before you quote a figure\n";
 }
 
 std::string step_table(const Json& document) {
@@ -187,22 +211,15 @@ class BenchVerb : public Verb {
                             {}});
     }
 #ifdef STRATA_TORCH_VERSION
-    std::unique_ptr<train::TorchModel> torch;
-    std::vector<float> torch_output;
+    std::unique_ptr<LibtorchPeer> torch;
     if (!peer_.empty()) {
       if (buffers.inputs.size() != 1 || buffers.outputs.size() != 1) {
         throw Error("'" + file_ + "' cannot be compared with libtorch: its graph must have one " +
                     "input and one output");
       }
-      train::TorchModelOptions torch_options;
-      torch_options.threads = threads;
-      torch = std::make_unique<train::TorchModel>(model.nested, torch_options);
-      torch_output.resize(buffers.outputs.front().data.size());
-      contenders.push_back({"libtorch",
-                            [&torch, &torch_output, &buffers] {
-                              torch->run(buffers.inputs.front().data, 1, torch_output);
-                            },
-                            {}});
+      torch = std::make_unique<LibtorchPeer>(model.nested, threads, buffers.inputs.front().data,
+                                             buffers.outputs.front().data.size());
+      contenders.push_back({"libtorch", [&torch] { torch->run(); }, {}});
     }
 #endif
 
@@ -263,6 +280,7 @@ class BenchVerb : public Verb {
                        (threads == 1 ? " thread, " : " threads, ") +
                        std::to_string(contenders.front().ms.size()) + " runs each, on " +
                        cpu_model() + '\n';
+    text += unsteady_warning(document);
     if (steps_) text += '\n' + step_table(document);
     if (!output_.empty()) write_json(output_, document);
     console.result(document, text);

@@ -159,7 +159,7 @@ class CompletionVerb : public Verb {
  public:
   explicit CompletionVerb(const CLI::App& root)
       : Verb("completion", "Print the completion script of a shell",
-             "  eval \"$(strata completion bash)\"\n"
+             "  strata completion bash > ~/.local/share/bash-completion/completions/strata\n"
              "  strata completion zsh > ~/.zfunc/_strata\n"
              "  strata completion fish > ~/.config/fish/completions/strata.fish"),
         root_(root) {}

@@ -1,5 +1,6 @@
 #include "tools/strata/machine.h"
 
+#include <cstdlib>
 #include <fstream>
 
 #include <sched.h>
@@ -33,7 +34,9 @@ Json machine_json() {
   if (uname(&system) == 0) {
     os = std::string(system.sysname) + " " + system.release + " " + system.machine;
   }
-  return {{"cpu", cpu_model()}, {"cores", available_cores()}, {"os", os}};
+  double load = 0;
+  if (getloadavg(&load, 1) != 1) load = 0;
+  return {{"cpu", cpu_model()}, {"cores", available_cores()}, {"os", os}, {"load", load}};
 }
 
 Json build_json() {

@@ -10,7 +10,7 @@ namespace strata::cli {
 /// "Intel(R) Xeon(R) ...", as the operating system says; "unknown processor" if it does not.
 std::string cpu_model();
 
-/// cpu, cores (those that this process may use), os.
+/// cpu, cores (those that this process may use), os, load (mean of the last minute).
 Json machine_json();
 
 /// strata, type, compiler, libtorch (a version, or null in a build without it).

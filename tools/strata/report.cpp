@@ -16,10 +16,10 @@ class ReportVerb : public Verb {
  public:
   ReportVerb()
       : Verb("report", "Make one HTML page from the results of eval and bench",
-             "  strata eval photos.strata --data photos/ --switch-points -o e.json\n"
-             "  strata bench photos.strata --vs libtorch -o b.json\n"
              "  strata report --eval e.json --bench b.json photos.strata -o report.html\n"
-             "  strata report photos.strata -o report.html   densities and file layout alone") {}
+             "  strata report photos.strata -o report.html   densities and file layout alone\n"
+             "e.json and b.json come from 'strata eval ... -o e.json', 'strata bench ... -o "
+             "b.json'") {}
 
   void declare(CLI::App& app) override {
     app.add_option("FILE", files_.model,

@@ -113,6 +113,11 @@ void add_bench(ReportData& report, const Json& document, const std::string& path
     if (entry.contains("speedup")) level.speedup = entry.at("speedup").get<double>();
   });
   report.threads = document.at("threads").get<int>();
+  for (const char* list : {"levels", "peers"}) {
+    for (const Json& entry : document.at(list)) {
+      report.steady = report.steady && entry.value("steady", true);
+    }
+  }
   for (const Json& entry : document.at("peers")) {
     report.peers.push_back({entry.at("name").get<std::string>(),
                             entry.value("description", std::string()),

@@ -189,7 +189,10 @@ std::string latency_bars(const ReportData& report) {
   return section("Latency",
                  "Batch 1, " + std::to_string(report.threads) +
                      (report.threads == 1 ? " thread" : " threads") +
-                     ", all measured in turns in one process." + peers,
+                     ", all measured in turns in one process." + peers +
+                     (report.steady ? ""
+                                    : " Warning: some runs were unsteady because the machine was "
+                                      "busy; measure again before quoting a figure."),
                  scrolling(draw(chart)));
 }
 
@@ -421,9 +424,10 @@ std::string facts(const ReportData& report) {
   if (fastest != nullptr) {
     fact(milliseconds(*fastest->p50_ms),
          "median at " + level_name(fastest->level) +
-             (fastest->speedup ? ", " + format_fixed(*fastest->speedup, 1) + "x as fast as dense " +
-                                     report.peers.front().name
-                               : std::string()));
+             (fastest->speedup && report.steady
+                  ? ", " + format_fixed(*fastest->speedup, 1) + "x as fast as dense " +
+                        report.peers.front().name
+                  : std::string()));
   }
   return html + "</div>\n";
 }

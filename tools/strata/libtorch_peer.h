@@ -1,0 +1,40 @@
+// The dense model under libtorch that bench compares with, set up in its own favour.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "sparse/nested_model.h"
+
+namespace strata::train {
+class TorchModel;
+}
+
+namespace strata::cli {
+
+class LibtorchPeer {
+ public:
+  /// Besides the memory layout, which TorchModel chooses, tries one and `threads` threads for
+  /// OpenBLAS and keeps what is faster here: libtorch passes its number of threads on to OpenMP,
+  /// not to OpenBLAS, which otherwise takes all cores whatever was asked for.
+  LibtorchPeer(const sparse::NestedModel& nested, int threads, std::span<const float> input,
+               size_t output_size);
+  ~LibtorchPeer();
+  LibtorchPeer(const LibtorchPeer&) = delete;
+  LibtorchPeer& operator=(const LibtorchPeer&) = delete;
+
+  void run();
+  [[nodiscard]] const std::string& description() const { return description_; }
+
+ private:
+  void use(const sparse::NestedModel& nested, int threads, int blas_threads);
+
+  std::unique_ptr<train::TorchModel> model_;
+  std::span<const float> input_;
+  std::vector<float> output_;
+  std::string description_;
+};
+
+}  // namespace strata::cli
