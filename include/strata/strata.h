@@ -19,6 +19,7 @@
 extern "C" {
 #endif
 
+/* NOLINTBEGIN(readability-identifier-naming): C names its constants so. */
 typedef enum strata_status {
   STRATA_OK = 0,
   STRATA_INVALID_ARGUMENT = 1,
@@ -31,6 +32,7 @@ typedef enum strata_status {
   STRATA_FAILED_PRECONDITION = 8,
   STRATA_INTERNAL = 9
 } strata_status;
+/* NOLINTEND(readability-identifier-naming) */
 
 /* An opened file; may be shared by sessions and threads. */
 typedef struct strata_model strata_model;

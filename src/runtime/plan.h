@@ -46,25 +46,25 @@ struct Normalisation {
 };
 
 struct Step {
-  StepKind kind = StepKind::kElementwise;
   std::string name;   ///< of its first node
   std::string label;  ///< what it is, for reports: "conv3x3"
-  int input = -1;     ///< indices into Plan::tensors
-  int addend = -1;    ///< or -1
+  StepKind kind = StepKind::kElementwise;
+  bool relu = false;
+  bool weight_by_input = false;  ///< matrix stored [inputs, outputs] rather than [outputs, inputs]
+  bool count_include_pad = false;  ///< of an average pooling
+  int input = -1;                  ///< indices into Plan::tensors
+  int addend = -1;                 ///< or -1
   int output = -1;
 
-  std::string weight;            ///< parameter, or empty
-  std::string bias;              ///< parameter, or empty
-  float alpha = 1;               ///< factor of the product
-  float beta = 1;                ///< factor of the bias
-  bool weight_by_input = false;  ///< matrix stored [inputs, outputs] rather than [outputs, inputs]
+  std::string weight;                         ///< parameter, or empty
+  std::string bias;                           ///< parameter, or empty
   std::vector<Normalisation> normalisations;  ///< in the order of application
-  bool relu = false;
+  float alpha = 1;                            ///< factor of the product
+  float beta = 1;                             ///< factor of the bias
 
   kernels::Window window;
   int64_t group = 1;
-  bool count_include_pad = false;
-  std::array<int64_t, 4> origin = {0, 0, 0, 0};
+  std::array<int64_t, 4> origin = {0, 0, 0, 0};  ///< of a padding
 
   int64_t dense_macs = 0;
   int64_t macs_per_nonzero = 0;

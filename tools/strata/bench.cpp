@@ -112,25 +112,22 @@ std::string latency_table(const Json& document) {
   return table.text();
 }
 
-/// A warning about every contender whose runs differ too much to be trusted; empty if none does.
-std::string unsteady_warning(const Json& document) {
+/// A warning if the figures are not to be trusted: others kept the machine busy, or some runs
+/// differ too much. Empty if all is well.
+std::string trust_warning(const Json& document) {
   std::string names;
+  const auto add = [&names](const Json& entry, const std::string& name) {
+    if (!entry["steady"].get<bool>()) names += (names.empty() ? "" : ", ") + name;
+  };
   for (const Json& level : document["levels"]) {
-    if (!level["steady"].get<bool>()) {
-      names += (names.empty() ? "" : ", ") + std::string("level ") +
-               std::to_string(level["level"].get<int>());
-    }
+    add(level, "level " + std::to_string(level["level"].get<int>()));
   }
-  for (const Json& peer : document["peers"]) {
-    if (!peer["steady"].get<bool>()) {
-      names += (names.empty() ? "" : ", ") + peer["name"].get<std::string>();
-    }
-  }
-  if (names.empty()) return "";
-  return "WARNING: unsteady (median above " + format_fixed(kSteadyRatio, 1) +
-         " times the fastest run): " + names + "; the machine is busy (load " +
-         format_fixed(document["machine"]["load"], 1) +
-         "), so measure again on a quiet one before you quote a figure\n";
+  for (const Json& peer : document["peers"]) add(peer, peer["name"]);
+  if (names.empty() && document["quiet_machine"].get<bool>()) return "";
+  return "WARNING: the machine was busy (load " + format_fixed(document["machine"]["load"], 1) +
+         " on " + std::to_string(document["machine"]["cores"].get<int>()) + " cores" +
+         (names.empty() ? "" : "; unsteady: " + names) +
+         "); measure again on a quiet one before you quote a figure\n";
 }
 
 std::string step_table(const Json& document) {
@@ -192,6 +189,7 @@ class BenchVerb : public Verb {
       console.note("note: " + std::to_string(threads) + " threads share " +
                    std::to_string(available_cores()) + " cores");
     }
+    const Json machine = machine_json();  // its load is that of others: nothing has run yet
     const OpenedModel model = open_model(file_);
     if (level_option_->count() > 0) check_level(level_, model.nested.level_count, file_);
     runtime::SessionOptions session_options;
@@ -273,14 +271,15 @@ class BenchVerb : public Verb {
       if (steps_) entry["step_us"] = time_steps(*session, buffers, levels[i]);
       document["levels"].push_back(std::move(entry));
     }
-    document["machine"] = machine_json();
+    document["machine"] = machine;
+    document["quiet_machine"] = machine["load"].get<double>() <= machine["cores"].get<double>();
     document["build"] = build_json();
 
     std::string text = latency_table(document) + "batch 1, " + std::to_string(threads) +
                        (threads == 1 ? " thread, " : " threads, ") +
                        std::to_string(contenders.front().ms.size()) + " runs each, on " +
                        cpu_model() + '\n';
-    text += unsteady_warning(document);
+    text += trust_warning(document);
     if (steps_) text += '\n' + step_table(document);
     if (!output_.empty()) write_json(output_, document);
     console.result(document, text);

@@ -113,6 +113,7 @@ void add_bench(ReportData& report, const Json& document, const std::string& path
     if (entry.contains("speedup")) level.speedup = entry.at("speedup").get<double>();
   });
   report.threads = document.at("threads").get<int>();
+  report.steady = document.value("quiet_machine", true);
   for (const char* list : {"levels", "peers"}) {
     for (const Json& entry : document.at(list)) {
       report.steady = report.steady && entry.value("steady", true);

@@ -74,7 +74,7 @@ struct ReportData {
   std::vector<double> switch_levels;  ///< [level], on the images of the switch points
   std::vector<ReportPeer> peers;
   int threads = 0;
-  bool steady = true;  ///< no contender's runs differ so much that ratios mean nothing
+  bool steady = true;  ///< timed on a quiet machine, no contender's runs differ too much
   std::vector<ReportLayer> layers;
   std::vector<ReportBlock> blocks;
   std::vector<ReportSource> sources;

@@ -34,7 +34,7 @@ margin:0 0 18px;min-width:0}
 h2{font-size:18px;margin:0 0 2px}
 section>p{margin:0 0 12px;color:var(--soft);font-size:14px;max-width:75ch}
 .scroll{overflow-x:auto}
-svg{display:block;width:100%;min-width:420px;height:auto;margin:0 auto}
+svg{display:block;width:100%;height:auto;margin:0 auto}
 svg text{fill:var(--ink);font-size:12px;font-family:inherit}
 svg .tick,svg .row-note{fill:var(--soft);font-size:11.5px}
 svg .axis-title{fill:var(--soft);font-size:12.5px}
@@ -109,6 +109,8 @@ LineChart cost_chart(const ReportData& report,
   LineChart chart;
   chart.y_title = "top-1 accuracy, %";
   chart.x_from_zero = true;
+  chart.width = 520;
+  chart.height = 340;
   ChartSeries series;
   series.color = "neutral";
   series.marker_radius = 6.5;
@@ -479,7 +481,8 @@ std::string render_level_table(const ReportData& report) {
     table.add_column(rows.titles[c], c == 0 ? Align::kLeft : Align::kRight);
   }
   for (const auto& row : rows.rows) table.add_row(row);
-  return table.text();
+  return table.text() +
+         (report.steady ? "" : "WARNING: timed on a busy machine; measure again before quoting\n");
 }
 
 }  // namespace strata::cli

@@ -44,8 +44,9 @@ std::string title(const std::string& tooltip) {
 
 std::string open_svg(int width, int height, const std::string& description) {
   return "<svg viewBox=\"0 0 " + std::to_string(width) + ' ' + std::to_string(height) +
-         "\" style=\"max-width:" + std::to_string(width * 3 / 2) +
-         "px\" role=\"img\" aria-label=\"" + escape_markup(description) + "\">\n";
+         "\" style=\"min-width:" + std::to_string(width * 3 / 4) +
+         "px;max-width:" + std::to_string(width * 3 / 2) + "px\" role=\"img\" aria-label=\"" +
+         escape_markup(description) + "\">\n";
 }
 
 struct Range {
