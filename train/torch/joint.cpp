@@ -180,7 +180,10 @@ StepReport Joint::step(const Batch& batch, int64_t step) {
   report.loss.resize(static_cast<size_t>(top_) + 1);
   const Executor& executor = network_.executor();
   const Pass own_statistics{.training = true, .update_statistics = true};
-  const Pass no_statistics{.training = true, .update_statistics = false};
+  // A mixed route normalises as it will at inference, by what its levels gather on their own routes:
+  // only so can the network learn to live with the difference. While masks still change much, the
+  // running statistics lag behind, and the batch's stand in for them.
+  const Pass mixed{.training = step < end_step_, .update_statistics = false};
 
   network_.refresh(top_);
   const at::Tensor teacher =
@@ -202,7 +205,7 @@ StepReport Joint::step(const Batch& batch, int64_t step) {
     for (int64_t i = 0; i < recipe_.algorithm.joint.routes; ++i) {
       const MixedRoute route = draw_route(step, i);
       const bool fixed = route.fixed_level >= 0;
-      const double value = learn(route.nodes, fixed ? own_statistics : no_statistics);
+      const double value = learn(route.nodes, fixed ? own_statistics : mixed);
       if (fixed) report.loss[static_cast<size_t>(route.fixed_level)] = value;
     }
   }
