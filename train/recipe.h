@@ -76,6 +76,7 @@ struct Recipe {
       double freeze = 0.75;
       double distill = 0.5;
       double temperature = 2;
+      double taught_weight = 1;
       int64_t routes = 1;
     } joint;
     struct Grow {

@@ -115,6 +115,9 @@ const std::vector<Key>& recipe_keys() {
           "Weight of the least sparse level's answer, against the label's, in what the other "
           "levels learn."),
       KEY(algorithm.joint.temperature, (Range{0.1, 100}), "Softens the answers that are taught."),
+      KEY(algorithm.joint.taught_weight, (Range{0, 100}),
+          "Weight of each other level's and route's loss against the least sparse level's; below 1 "
+          "favours the least sparse level."),
       KEY(algorithm.joint.routes, (Range{0, 16}),
           "Routes with a random switch of level in mid-network, trained in every step."),
       KEY(algorithm.grow.dense_epochs, kEpochs,

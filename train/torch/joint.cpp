@@ -198,7 +198,8 @@ StepReport Joint::step(const Batch& batch, int64_t step) {
     const auto learn = [&](const Route& route, const Pass& pass) {
       double cross_entropy = 0;
       const at::Tensor logits = network_.logits(batch.images, route, pass);
-      taught_loss(logits, answers, batch.labels, cross_entropy).backward();
+      const at::Tensor taught = taught_loss(logits, answers, batch.labels, cross_entropy);
+      (taught * recipe_.algorithm.joint.taught_weight).backward();
       return cross_entropy;
     };
     report.loss[0] = learn(executor.fixed_route(0), own_statistics);
