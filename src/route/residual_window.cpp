@@ -1,0 +1,1 @@
+#include "route/residual_window.h"

@@ -1,0 +1,1 @@
+#include "route/slowdown_belief.h"

@@ -1,0 +1,116 @@
+// What a session believes about how slow the machine is now, learned from its own steps: a Kalman
+// filter for the slowdown, and the distribution of its errors, from which margins follow.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "core/status.h"
+#include "route/profile.h"
+#include "route/residual_window.h"
+
+namespace strata::route {
+
+/// The share of a sparsest inference that is added to the remaining time when a margin is scaled: a
+/// hiccup has a length of its own and does not shrink with what is left to do.
+inline constexpr double kHiccupShare = 0.125;
+
+/// All that a policy needs to know of a belief: a value, refreshed at every route point.
+struct Estimate {
+  double slowdown = 1;   ///< observed time / profiled time, expected from now on
+  double deviation = 0;  ///< standard deviation of the log of a whole inference's slowdown
+  double margin = 0;     ///< Margin::relative for the wanted probability
+
+  /// Expected time of `profiled_ns` of work.
+  [[nodiscard]] double expected_ns(double profiled_ns) const { return slowdown * profiled_ns; }
+  /// Time that `profiled_ns` of work exceeds at most with the wanted probability.
+  /// `reference_ns` is Profile::total_ns(0).
+  [[nodiscard]] double bound_ns(double profiled_ns, double reference_ns) const {
+    return slowdown * (profiled_ns + margin * (profiled_ns + kHiccupShare * reference_ns));
+  }
+};
+
+struct BeliefOptions {
+  double initial_slowdown = 1;
+  double initial_deviation = 1;  ///< of log slowdown; large, so that the first steps decide
+  double prior_spread = 0.1;     ///< see ResidualWindow; Profile::spread() is a good value
+  size_t window = ResidualWindow::kDefaultCapacity;  ///< inferences remembered
+  int warmup = 4;  ///< whole inferences whose residuals are not recorded: the filter is settling
+};
+
+/// Slowdown as in ALERT (Wan et al., USENIX ATC 2020): one hidden number that scales all profiled
+/// times, followed by a Kalman filter whose process variance adapts to its innovations. Departures:
+/// it filters the logarithm, so that a profile that is wrong by a factor of a thousand is corrected
+/// as fast as one wrong by a tenth; it is updated after every step, with a measurement variance in
+/// inverse proportion to the step's share of an inference; the measurement variance adapts too.
+///
+/// Residual of an inference with steps 0..n-1, route L, observed times t, and slowdown b[i]
+/// believed at route point i:
+///     max over i of  (sum_{j>=i} t[j] - b[i] R[i]) / (b[i] (R[i] + kHiccupShare T)),
+/// R[i] = profiled time of the steps i.. as they were routed, T = profiled sparsest inference. If
+/// it does not exceed the margin, then at EVERY route point the remaining time was within
+/// Estimate::bound_ns: that is why a policy may look at the clock as often as it wants and change
+/// its mind without losing the guarantee of ResidualWindow. docs/deadlines.md has the proof.
+///
+/// No clock: the caller measures. One inference at a time; not thread-safe. Nothing but create()
+/// allocates.
+class SlowdownBelief {
+ public:
+  /// Errors: no step; options out of range (initial values not positive and finite).
+  static Result<SlowdownBelief> create(int step_count, const BeliefOptions& options = {});
+
+  /// Before the first step. `reference_ns` is Profile::total_ns(0).
+  void begin_inference(double reference_ns);
+  /// After each step, in order: its profiled time at the level that it ran at, and its duration.
+  /// A figure that is not positive and finite makes no difference to the slowdown.
+  void observe_step(double profiled_ns, double observed_ns);
+  /// After the last step: records the residual. Steps that were not observed are left out of it.
+  void end_inference();
+  /// Instead of end_inference() when the inference stopped between steps (given up, cancelled,
+  /// failed): keeps the slowdown that the finished steps showed, records no residual.
+  void abandon_inference();
+  /// When an inference was given up before its first step. Nothing was learned, so each one in a
+  /// row makes the belief a quarter more optimistic: a belief that is too pessimistic must not
+  /// keep a session from ever trying again.
+  void skip_inference();
+  /// Forgets everything; for a session whose profile was replaced.
+  void reset();
+
+  [[nodiscard]] double slowdown() const { return slowdown_; }
+  /// Standard deviation of the log of the next whole inference's slowdown, measurement noise
+  /// included (normal approximation, used by the per-request policy only).
+  [[nodiscard]] double deviation() const;
+  /// Margin for a wanted miss probability; look it up once per inference.
+  [[nodiscard]] Margin margin(double miss_probability) const {
+    return residuals_.margin(miss_probability);
+  }
+  /// Slowdown, deviation and margin; at later route points of the same inference it is enough to
+  /// refresh Estimate::slowdown.
+  [[nodiscard]] Estimate estimate(double miss_probability) const;
+  [[nodiscard]] const ResidualWindow& residuals() const { return residuals_; }
+  [[nodiscard]] int64_t inferences() const { return inferences_; }  ///< ended since the reset
+
+ private:
+  struct Observation {
+    double slowdown;     // believed before the step
+    double profiled_ns;  // at the level that it ran at
+    double observed_ns;
+  };
+
+  explicit SlowdownBelief(ResidualWindow residuals) : residuals_(std::move(residuals)) {}
+
+  BeliefOptions options_;
+  ResidualWindow residuals_;
+  std::vector<Observation> observations_;  // of the running inference; capacity fixed by create()
+  int step_capacity_ = 0;
+  double reference_ns_ = 1;
+  double slowdown_ = 1;                 // exp(log_slowdown_)
+  double log_slowdown_ = 0;             // state of the filter
+  double variance_ = 1;                 // of the state
+  double process_variance_ = 0.01;      // per inference
+  double measurement_variance_ = 0.01;  // of an observation as long as an inference
+  int64_t inferences_ = 0;
+};
+
+}  // namespace strata::route
