@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "core/status.h"
@@ -51,12 +52,14 @@ struct ProfileTable {
 class Profile {
  public:
   /// Errors: counts that are not 1.. and 1..kMaxLevels, a table of another size, switch points
-  /// outside the network or not downwards, a metric that is not finite.
+  /// outside the network, not downwards, given twice, or without metrics of the levels; a metric
+  /// that is not finite.
   ///
   /// Times are never a reason to refuse, because a figure that is wrong only a little cannot be
   /// told from a right one; they are repaired, and the slowdown belief and its margins correct the
   /// rest:
-  /// - a time that is NaN, infinite, zero or negative becomes the mean of the valid times of its
+  /// - a time that is no time (NaN, below 0.001 ns, above 10^15 ns) becomes the mean of the valid
+  /// times of its
   ///   level (of the whole table if the level has none, 1 ns if the table has none);
   /// - a step is taken to be at least as slow at a level as at the level below, since its non-zeros
   ///   contain the others; so the sparsest level is always the fastest way to the end;
@@ -71,13 +74,10 @@ class Profile {
   [[nodiscard]] int invalid_times() const { return invalid_times_; }
 
   /// Unloaded median of one step.
-  [[nodiscard]] double step_ns(int step, int level) const {
-    return remaining_[at(step, level)] - remaining_[at(step + 1, level)];
-  }
+  [[nodiscard]] double step_ns(int step, int level) const { return step_ns_[cell(step, level)]; }
   /// Unloaded high quantile of one step.
   [[nodiscard]] double step_high_ns(int step, int level) const {
-    return high_[static_cast<size_t>(step) * static_cast<size_t>(level_count_) +
-                 static_cast<size_t>(level)];
+    return step_high_ns_[cell(step, level)];
   }
   /// Sum of the medians of the steps `step`.. at `level`: a lookup. 0 at step_count().
   [[nodiscard]] double remaining_ns(int step, int level) const {
@@ -113,9 +113,11 @@ class Profile {
                             static_cast<size_t>(to)] != 0;
   }
 
-  /// Replaces the time of one step at one level, repaired as in create() (a time that is no time
-  /// is ignored). O(steps * levels), no allocation. The metrics stay.
+  /// Replaces the time of one step at one level, repaired as in create() (a figure that is no time
+  /// changes nothing). O(steps * levels), no allocation. The metrics stay.
   void set_time(int step, int level, StepTime time);
+  /// The same for all: [step * level_count + level], of that size. O(steps * levels) in all.
+  void set_times(std::span<const StepTime> times);
 
   /// Makes this the profile of `source` on a machine that slows step i by slowdowns[i]; both
   /// profiles must have the same shape. No allocation. The metrics stay. For the simulator.
@@ -126,6 +128,10 @@ class Profile {
 
  private:
   Profile() = default;
+  [[nodiscard]] size_t cell(int step, int level) const {
+    return static_cast<size_t>(step) * static_cast<size_t>(level_count_) +
+           static_cast<size_t>(level);
+  }
   [[nodiscard]] size_t at(int step, int level) const {
     return static_cast<size_t>(level) * (static_cast<size_t>(step_count_) + 1) +
            static_cast<size_t>(step);
@@ -136,8 +142,10 @@ class Profile {
                (static_cast<size_t>(step_count_) + 1) +
            static_cast<size_t>(step);
   }
-  void sum_up();
+  void repair();
+  void sum_up(int last_step);
   void fill_metrics();
+  void fill_pair(int from, int to);
 
   int threads_ = 1;
   int step_count_ = 0;
@@ -145,8 +153,9 @@ class Profile {
   int invalid_times_ = 0;
   double high_quantile_ = 0.99;
   AccuracyTable accuracy_;
-  std::vector<double> median_;            // [step][level], as given or repaired, not yet monotone
-  std::vector<double> high_;              // [step][level]
+  std::vector<StepTime> times_;           // [step][level], valid, as measured
+  std::vector<double> step_ns_;           // [step][level], not falling with the level
+  std::vector<double> step_high_ns_;      // [step][level]
   std::vector<double> remaining_;         // [level][step 0..step_count]
   std::vector<double> level_metric_;      // [level]
   std::vector<double> switch_metric_;     // [from][to][step 0..step_count]

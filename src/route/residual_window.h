@@ -16,15 +16,18 @@ struct Margin {
   bool extrapolated = true;  ///< the window was too short to show it: an assumption, no guarantee
 };
 
-/// A sliding window of residuals r > -1 (see SlowdownBelief for what they measure).
+/// A sliding window of residuals r (see SlowdownBelief for what they measure).
 ///
 /// Guarantee. If the n residuals in the window and the next one are exchangeable, the next one
 /// exceeds the k-th smallest, k = ceil((1 - a)(n + 1)), with probability at most a (conformal
-/// prediction: Vovk, Gammerman and Shafer 2005). margin(a) is that order statistic, rounded up by
-/// at most 1 % of 1 + r. Nothing else is assumed: no distribution, no independence. It needs k <=
-/// n, that is a >= 1 / (n + 1). For smaller a there is no such statement; the margin is then
-/// extrapolated by a power law fitted to the largest residuals with a slope made 1.5 times steeper,
-/// together with a prior for windows that are almost empty, and marked as extrapolated.
+/// prediction: Vovk, Gammerman and Shafer 2005). margin(a) is that order statistic, or 0 if it is
+/// negative, rounded up by at most 1 % of 1 + r. Nothing else is assumed: no distribution, no
+/// independence. It needs k <= n, that is a >= 1 / (n + 1).
+///
+/// For smaller a there is no such statement. The margin then continues from the largest residual by
+/// a power law of 1 + r whose exponent is fitted to the largest tenth (Hill 1975) and made 1.5
+/// times heavier, is at least what a prior says that fades as residuals come in, and is marked as
+/// extrapolated.
 class ResidualWindow {
  public:
   static constexpr size_t kDefaultCapacity = 16384;  ///< shows four nines
@@ -34,8 +37,8 @@ class ResidualWindow {
   static Result<ResidualWindow> create(size_t capacity = kDefaultCapacity,
                                        double prior_spread = 0.1);
 
-  /// Adds one residual and forgets the oldest when full. NaN counts as +infinity (something went
-  /// wrong), below -1 as -1.
+  /// Adds one residual and forgets the oldest when full. NaN counts as +infinity: something
+  /// went wrong.
   void record(double residual);
   void clear();
 
@@ -51,9 +54,11 @@ class ResidualWindow {
 
  private:
   ResidualWindow() = default;
+  [[nodiscard]] double extrapolated_log(double miss_probability) const;
 
   std::vector<uint16_t> ring_;       // bin of each residual, oldest overwritten first
   std::vector<uint32_t> histogram_;  // residuals per bin of log(1 + r)
+  size_t highest_ = 0;               // no residual lies in a bin above
   size_t next_ = 0;
   size_t count_ = 0;
   double prior_spread_ = 0.1;

@@ -67,12 +67,17 @@ class SlowdownBelief {
   void observe_step(double profiled_ns, double observed_ns);
   /// After the last step: records the residual. Steps that were not observed are left out of it.
   void end_inference();
-  /// Instead of end_inference() when the inference stopped between steps (given up, cancelled,
-  /// failed): keeps the slowdown that the finished steps showed, records no residual.
+  /// Instead of end_inference() when the inference stopped between steps for a reason that has
+  /// nothing to do with time (cancelled, failed): keeps the slowdown that the finished steps
+  /// showed, records no residual.
   void abandon_inference();
+  /// Instead of end_inference() when the policy gave up between steps, with the profiled time of
+  /// what was left (sparsest level): records a residual as if the rest had taken its expected time.
+  /// Leaving slow inferences out would make the margin forget what it is for.
+  void give_up_inference(double remaining_ns);
   /// When an inference was given up before its first step. Nothing was learned, so each one in a
-  /// row makes the belief a quarter more optimistic: a belief that is too pessimistic must not
-  /// keep a session from ever trying again.
+  /// row makes the belief more optimistic, by a factor of 1.25, then 1.25^2, 1.25^4, ...: a belief
+  /// that is too pessimistic must not keep a session from ever trying again.
   void skip_inference();
   /// Forgets everything; for a session whose profile was replaced.
   void reset();
@@ -99,17 +104,28 @@ class SlowdownBelief {
   };
 
   explicit SlowdownBelief(ResidualWindow residuals) : residuals_(std::move(residuals)) {}
+  void set_log_slowdown(double value);
+  void filter_step(double log_ratio, double share);
+  void adapt_variances();
+  [[nodiscard]] double residual(double remaining_profiled_ns, double remaining_ns) const;
 
   BeliefOptions options_;
   ResidualWindow residuals_;
   std::vector<Observation> observations_;  // of the running inference; capacity fixed by create()
-  int step_capacity_ = 0;
+  size_t step_capacity_ = 0;
   double reference_ns_ = 1;
-  double slowdown_ = 1;                 // exp(log_slowdown_)
-  double log_slowdown_ = 0;             // state of the filter
-  double variance_ = 1;                 // of the state
-  double process_variance_ = 0.01;      // per inference
-  double measurement_variance_ = 0.01;  // of an observation as long as an inference
+  double slowdown_ = 1;              // exp(log_slowdown_)
+  double log_slowdown_ = 0;          // state of the filter
+  double variance_ = 1;              // of the state
+  double process_variance_ = 0;      // of the state's change during one inference
+  double measurement_variance_ = 0;  // of an observation as long as an inference
+  double log_slowdown_at_begin_ = 0;
+  double share_sum_ = 0;             // of the running inference: sums over its steps of
+  double share_log_sum_ = 0;         // share * log(observed / profiled),
+  double share_log_square_sum_ = 0;  // share * log^2
+  int filtered_steps_ = 0;
+  int change_streak_ = 0;  // > 0: surprisingly slow steps in a row; < 0: fast
+  int skipped_ = 0;        // inferences in a row
   int64_t inferences_ = 0;
 };
 
