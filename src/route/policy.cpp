@@ -37,15 +37,19 @@ double normal_upper_quantile(double probability) {
   return high;
 }
 
-/// Solves Estimate::bound_ns(x, reference) <= budget for x.
+/// Solves Estimate::bound_ns(x, reference) <= budget for x. Reads no figure that is not one as good
+/// news: NaN fails every comparison.
 double affordable(const Estimate& estimate, double budget_ns, double reference_ns) {
   if (budget_ns == kInfinity) return kInfinity;
-  if (!(estimate.slowdown > 0) || !std::isfinite(estimate.slowdown) ||
-      !std::isfinite(estimate.margin)) {
-    return -kInfinity;
+  if (!(estimate.slowdown > 0) || !std::isfinite(estimate.slowdown)) return -kInfinity;
+  const double budget = budget_ns / estimate.slowdown;
+  double most = -kInfinity;
+  for (size_t shape = 0; shape < estimate.margins.size(); ++shape) {
+    const double margin = estimate.margins[shape];
+    if (!(margin >= 0) || margin == kInfinity) continue;
+    most = std::max(most, (budget - margin * kHiccupShares[shape] * reference_ns) / (1 + margin));
   }
-  const double margin = std::max(estimate.margin, 0.0);
-  return (budget_ns / estimate.slowdown - margin * kHiccupShare * reference_ns) / (1 + margin);
+  return most;
 }
 
 /// A route that has one more fall of the level at most: `level` up to `until`, then `then`.

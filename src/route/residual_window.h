@@ -30,7 +30,7 @@ struct Margin {
 /// extrapolated.
 class ResidualWindow {
  public:
-  static constexpr size_t kDefaultCapacity = 16384;  ///< shows four nines
+  static constexpr size_t kDefaultCapacity = 32768;  ///< shows four nines of each margin shape
 
   /// `prior_spread` is the relative spread to assume while nothing is recorded.
   /// Errors: a capacity of 0 or above 2^24, a spread that is negative or not finite.

@@ -48,9 +48,12 @@ Result<SlowdownBelief> SlowdownBelief::create(int step_count, const BeliefOption
   if (options.warmup < 0) {
     return invalid_argument("a warm-up of " + std::to_string(options.warmup) + " inferences");
   }
-  STRATA_ASSIGN_OR_RETURN(ResidualWindow window,
-                          ResidualWindow::create(options.window, options.prior_spread));
-  SlowdownBelief belief(std::move(window));
+  SlowdownBelief belief;
+  for (int shape = 0; shape < kMarginShapes; ++shape) {
+    STRATA_ASSIGN_OR_RETURN(ResidualWindow window,
+                            ResidualWindow::create(options.window, options.prior_spread));
+    belief.residuals_.push_back(std::move(window));
+  }
   belief.options_ = options;
   belief.step_capacity_ = static_cast<size_t>(step_count);
   belief.observations_.reserve(belief.step_capacity_);
@@ -59,7 +62,7 @@ Result<SlowdownBelief> SlowdownBelief::create(int step_count, const BeliefOption
 }
 
 void SlowdownBelief::reset() {
-  residuals_.clear();
+  for (ResidualWindow& window : residuals_) window.clear();
   observations_.clear();
   set_log_slowdown(std::log(options_.initial_slowdown));
   variance_ = options_.initial_deviation * options_.initial_deviation;
@@ -133,44 +136,43 @@ void SlowdownBelief::adapt_variances() {
                  kLeastMeasurementVariance, kMostVariance);
 }
 
-double SlowdownBelief::residual(double remaining_profiled_ns, double remaining_ns) const {
-  double worst = -1;
+void SlowdownBelief::record(double remaining_profiled_ns, double remaining_ns) {
+  if (observations_.empty() || ++inferences_ <= options_.warmup) return;
+  std::array<double, kMarginShapes> worst;
+  worst.fill(-1);
   double profiled = remaining_profiled_ns;
   double observed = remaining_ns;
   for (size_t i = observations_.size(); i-- > 0;) {
     const Observation& step = observations_[i];
     profiled += step.profiled_ns;
     observed += step.observed_ns;
-    worst = std::max(worst, (observed - step.slowdown * profiled) /
-                                (step.slowdown * (profiled + kHiccupShare * reference_ns_)));
+    const double excess = observed / step.slowdown - profiled;
+    for (size_t shape = 0; shape < worst.size(); ++shape) {
+      worst[shape] =
+          std::max(worst[shape], excess / (profiled + kHiccupShares[shape] * reference_ns_));
+    }
   }
-  return worst;
+  for (size_t shape = 0; shape < worst.size(); ++shape) residuals_[shape].record(worst[shape]);
+}
+
+void SlowdownBelief::finish() {
+  adapt_variances();
+  observations_.clear();
+  filtered_steps_ = 0;
 }
 
 void SlowdownBelief::end_inference() {
-  if (!observations_.empty()) {
-    if (++inferences_ > options_.warmup) residuals_.record(residual(0, 0));
-  }
-  adapt_variances();
-  observations_.clear();
-  filtered_steps_ = 0;
+  record(0, 0);
+  finish();
 }
 
-void SlowdownBelief::abandon_inference() {
-  adapt_variances();
-  observations_.clear();
-  filtered_steps_ = 0;
-}
+void SlowdownBelief::abandon_inference() { finish(); }
 
 void SlowdownBelief::give_up_inference(double remaining_ns) {
-  if (!observations_.empty() && remaining_ns >= 0 && std::isfinite(remaining_ns)) {
-    if (++inferences_ > options_.warmup) {
-      residuals_.record(residual(remaining_ns, slowdown_ * remaining_ns));
-    }
+  if (remaining_ns >= 0 && std::isfinite(remaining_ns)) {
+    record(remaining_ns, slowdown_ * remaining_ns);
   }
-  adapt_variances();
-  observations_.clear();
-  filtered_steps_ = 0;
+  finish();
 }
 
 void SlowdownBelief::skip_inference() {
@@ -184,8 +186,19 @@ double SlowdownBelief::deviation() const {
   return std::sqrt(variance_ + process_variance_ + measurement_variance_);
 }
 
+Margins SlowdownBelief::margins(double miss_probability) const {
+  Margins margins;
+  margins.extrapolated = false;
+  for (size_t shape = 0; shape < residuals_.size(); ++shape) {
+    const Margin margin = residuals_[shape].margin(miss_probability / kMarginShapes);
+    margins.relative[shape] = margin.relative;
+    margins.extrapolated = margins.extrapolated || margin.extrapolated;
+  }
+  return margins;
+}
+
 Estimate SlowdownBelief::estimate(double miss_probability) const {
-  return {slowdown_, deviation(), margin(miss_probability).relative};
+  return {slowdown_, deviation(), margins(miss_probability).relative};
 }
 
 }  // namespace strata::route

@@ -2,7 +2,11 @@
 // filter for the slowdown, and the distribution of its errors, from which margins follow.
 #pragma once
 
+#include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -12,22 +16,36 @@
 
 namespace strata::route {
 
-/// The share of a sparsest inference that is added to the remaining time when a margin is scaled: a
-/// hiccup has a length of its own and does not shrink with what is left to do.
-inline constexpr double kHiccupShare = 0.125;
+/// A margin allows for two things: slowness, which scales with the work that is left, and a hiccup,
+/// which has a length of its own. Their proportion is not known beforehand, so there are several
+/// margins side by side, and the tightest counts. In the allowance of shape s, the remaining
+/// profiled time R is extended by kHiccupShares[s] sparsest inferences.
+inline constexpr int kMarginShapes = 3;
+inline constexpr std::array<double, kMarginShapes> kHiccupShares = {1.0 / 16, 0.5, 4};
+
+/// One margin per shape; all hold at once with the wanted probability.
+struct Margins {
+  std::array<double, kMarginShapes> relative{};  ///< >= 0
+  bool extrapolated = true;                      ///< see Margin
+};
 
 /// All that a policy needs to know of a belief: a value, refreshed at every route point.
 struct Estimate {
   double slowdown = 1;   ///< observed time / profiled time, expected from now on
   double deviation = 0;  ///< standard deviation of the log of a whole inference's slowdown
-  double margin = 0;     ///< Margin::relative for the wanted probability
+  std::array<double, kMarginShapes> margins{};  ///< Margins::relative for the wanted probability
 
   /// Expected time of `profiled_ns` of work.
   [[nodiscard]] double expected_ns(double profiled_ns) const { return slowdown * profiled_ns; }
   /// Time that `profiled_ns` of work exceeds at most with the wanted probability.
   /// `reference_ns` is Profile::total_ns(0).
   [[nodiscard]] double bound_ns(double profiled_ns, double reference_ns) const {
-    return slowdown * (profiled_ns + margin * (profiled_ns + kHiccupShare * reference_ns));
+    double least = std::numeric_limits<double>::infinity();
+    for (size_t shape = 0; shape < margins.size(); ++shape) {
+      least = std::min(least, profiled_ns + margins[shape] * (profiled_ns +
+                                                              kHiccupShares[shape] * reference_ns));
+    }
+    return slowdown * least;
   }
 };
 
@@ -45,13 +63,14 @@ struct BeliefOptions {
 /// as fast as one wrong by a tenth; it is updated after every step, with a measurement variance in
 /// inverse proportion to the step's share of an inference; the measurement variance adapts too.
 ///
-/// Residual of an inference with steps 0..n-1, route L, observed times t, and slowdown b[i]
+/// Residual of shape s of an inference with steps 0..n-1, observed times t, and slowdown b[i]
 /// believed at route point i:
-///     max over i of  (sum_{j>=i} t[j] - b[i] R[i]) / (b[i] (R[i] + kHiccupShare T)),
+///     max over i of  (sum_{j>=i} t[j] - b[i] R[i]) / (b[i] (R[i] + kHiccupShares[s] T)),
 /// R[i] = profiled time of the steps i.. as they were routed, T = profiled sparsest inference. If
-/// it does not exceed the margin, then at EVERY route point the remaining time was within
+/// no shape's residual exceeds its margin, then at EVERY route point the remaining time was within
 /// Estimate::bound_ns: that is why a policy may look at the clock as often as it wants and change
-/// its mind without losing the guarantee of ResidualWindow. docs/deadlines.md has the proof.
+/// its mind without losing the guarantee of ResidualWindow. Each shape is asked for its share of
+/// the miss probability, so that all hold together. docs/deadlines.md has the proof.
 ///
 /// No clock: the caller measures. One inference at a time; not thread-safe. Nothing but create()
 /// allocates.
@@ -86,14 +105,14 @@ class SlowdownBelief {
   /// Standard deviation of the log of the next whole inference's slowdown, measurement noise
   /// included (normal approximation, used by the per-request policy only).
   [[nodiscard]] double deviation() const;
-  /// Margin for a wanted miss probability; look it up once per inference.
-  [[nodiscard]] Margin margin(double miss_probability) const {
-    return residuals_.margin(miss_probability);
-  }
-  /// Slowdown, deviation and margin; at later route points of the same inference it is enough to
+  /// Margins for a wanted miss probability; look them up once per inference.
+  [[nodiscard]] Margins margins(double miss_probability) const;
+  /// Slowdown, deviation and margins; at later route points of the same inference it is enough to
   /// refresh Estimate::slowdown.
   [[nodiscard]] Estimate estimate(double miss_probability) const;
-  [[nodiscard]] const ResidualWindow& residuals() const { return residuals_; }
+  [[nodiscard]] const ResidualWindow& residuals(int shape) const {
+    return residuals_[static_cast<size_t>(shape)];
+  }
   [[nodiscard]] int64_t inferences() const { return inferences_; }  ///< ended since the reset
 
  private:
@@ -103,14 +122,15 @@ class SlowdownBelief {
     double observed_ns;
   };
 
-  explicit SlowdownBelief(ResidualWindow residuals) : residuals_(std::move(residuals)) {}
+  SlowdownBelief() = default;
   void set_log_slowdown(double value);
   void filter_step(double log_ratio, double share);
   void adapt_variances();
-  [[nodiscard]] double residual(double remaining_profiled_ns, double remaining_ns) const;
+  void record(double remaining_profiled_ns, double remaining_ns);
+  void finish();
 
   BeliefOptions options_;
-  ResidualWindow residuals_;
+  std::vector<ResidualWindow> residuals_;  // [shape]
   std::vector<Observation> observations_;  // of the running inference; capacity fixed by create()
   size_t step_capacity_ = 0;
   double reference_ns_ = 1;
