@@ -62,9 +62,9 @@ struct SyntheticInterference {
   int step_count = 0;
   double step_ns = 1;   ///< how far time goes on from one step to the next, for the bursts
   double slowdown = 1;  ///< constant factor
-  LognormalNoise noise;
-  Bursts bursts;
-  Hiccups hiccups;
+  LognormalNoise noise = {};
+  Bursts bursts = {};
+  Hiccups hiccups = {};
 };
 /// The product of all that is asked for. Errors: figures outside their range.
 [[nodiscard]] Result<std::unique_ptr<Interference>> synthetic_interference(

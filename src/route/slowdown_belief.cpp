@@ -23,7 +23,7 @@ constexpr double kProcessMemory = 0.7;
 constexpr double kMeasurementMemory = 0.9;
 
 /// An innovation of more than three deviations is a change of the machine, or a hiccup of one step.
-/// Which, shows in whether the next steps agree: the gain is at least this after 1, 2, 3 in a row.
+/// Which, shows in whether the next steps agree: this is the gain after 1, 2, 3 in a row.
 constexpr double kChangeDeviations = 3;
 constexpr double kChangeGain[] = {0.25, 0.5, 0.75};
 
@@ -94,7 +94,7 @@ void SlowdownBelief::observe_step(double profiled_ns, double observed_ns) {
     observations_.push_back({slowdown_, profiled_ns, observed_ns});
   }
   if (observed_ns > 0) {  // 0: shorter than the clock can see
-    filter_step(std::log(observed_ns / profiled_ns),
+    filter_step(std::clamp(std::log(observed_ns / profiled_ns), -kMaxLog, kMaxLog),
                 std::clamp(profiled_ns / reference_ns_, 1e-9, 1.0));
   }
 }
@@ -107,7 +107,7 @@ void SlowdownBelief::filter_step(double log_ratio, double share) {
   if (innovation * innovation > kChangeDeviations * kChangeDeviations * innovation_variance) {
     const int sign = innovation > 0 ? 1 : -1;
     change_streak_ = change_streak_ * sign > 0 ? std::clamp(change_streak_ + sign, -3, 3) : sign;
-    gain = std::max(gain, kChangeGain[std::abs(change_streak_) - 1]);
+    gain = kChangeGain[std::abs(change_streak_) - 1];
   } else {
     change_streak_ = 0;
   }
