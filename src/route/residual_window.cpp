@@ -13,9 +13,13 @@ namespace {
 constexpr size_t kBins = 1408;
 const double kBinWidth = std::log(1.01);
 
-constexpr double kTailShare = 0.1;   ///< of the residuals, to fit the tail
+/// The tail is fitted to the largest tenth, but to no more than this. A machine that is either calm
+/// or busy makes a gap in the residuals that would look like a heavy tail, hence no slope above
+/// kMostSlope times that of the whole window, from its middle to its largest residual.
+constexpr double kMostSlope = 1.5;
+constexpr size_t kMostTail = 32;
 constexpr double kHeavier = 1.5;     ///< how much heavier than fitted the tail is taken to be
-constexpr double kPriorWeight = 32;  ///< residuals that halve the prior
+constexpr double kPriorWeight = 16;  ///< residuals that halve the prior
 
 size_t bin_of(double residual) {
   if (residual <= 0) return 0;
@@ -90,8 +94,8 @@ double ResidualWindow::extrapolated_log(double miss_probability) const {
   const double largest = upper_log(highest_);
   if (!std::isfinite(largest)) return largest;
 
-  // Hill's estimate: how far the largest tenth lies above the largest of the others, on average.
-  const size_t tail = std::max<size_t>(1, static_cast<size_t>(kTailShare * count));
+  // Hill's estimate: how far the tail lies above the largest of the others, on average.
+  const size_t tail = std::clamp<size_t>(count_ / 10, 1, kMostTail);
   double sum = 0;
   double threshold = 0;
   size_t taken = 0;
@@ -104,8 +108,10 @@ double ResidualWindow::extrapolated_log(double miss_probability) const {
       break;
     }
   }
-  const double hill = std::max(sum / static_cast<double>(tail) - threshold, kBinWidth);
-  const double continued = largest - kHeavier * hill * std::log(miss_probability * (count + 1));
+  const double hill = sum / static_cast<double>(tail) - threshold;
+  const double slope =
+      std::max(std::min(hill, kMostSlope * largest / std::log(count + 1)), kBinWidth);
+  const double continued = largest - kHeavier * slope * std::log(miss_probability * (count + 1));
   return std::max(continued, prior);
 }
 

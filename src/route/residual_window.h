@@ -25,9 +25,9 @@ struct Margin {
 /// independence. It needs k <= n, that is a >= 1 / (n + 1).
 ///
 /// For smaller a there is no such statement. The margin then continues from the largest residual by
-/// a power law of 1 + r whose exponent is fitted to the largest tenth (Hill 1975) and made 1.5
-/// times heavier, is at least what a prior says that fades as residuals come in, and is marked as
-/// extrapolated.
+/// a power law of 1 + r whose exponent is fitted to the largest residuals (Hill 1975) and made
+/// 1.5 times heavier, is at least what a prior says that fades as residuals come in, and is marked
+/// as extrapolated.
 class ResidualWindow {
  public:
   static constexpr size_t kDefaultCapacity = 32768;  ///< shows four nines of each margin shape
