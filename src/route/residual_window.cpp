@@ -11,7 +11,7 @@ namespace {
 
 /// Bin 0 holds r <= 0, bin b the values of 1 + r in (1.01^(b-1), 1.01^b], the last one the rest.
 constexpr size_t kBins = 1408;
-const double kBinWidth = std::log(1.01);
+constexpr double kBinWidth = 0.009950330853168083;  // log(1.01)
 
 /// The tail is fitted to the largest tenth, but to no more than this. A machine that is either calm
 /// or busy makes a gap in the residuals that would look like a heavy tail, hence no slope above

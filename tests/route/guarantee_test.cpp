@@ -21,7 +21,7 @@ struct Setting {
 };
 
 /// Independent from inference to inference, hence exchangeable.
-const Setting kSettings[] = {
+constexpr Setting kSettings[] = {
     {"quiet", {.step_count = kSteps, .noise = {0.01, 0.03}}, 1.1},
     {"noisy machine", {.step_count = kSteps, .noise = {0.2, 0.1}}, 1.3},
     {"noisy steps", {.step_count = kSteps, .noise = {0.02, 0.5}}, 1.3},
