@@ -72,38 +72,43 @@ void ResidualWindow::clear() {
   highest_ = next_ = count_ = 0;
 }
 
-Margin ResidualWindow::margin(double miss_probability) const {
+Margin ResidualWindow::margin(double miss_probability, const ResidualWindow* also) const {
   constexpr double kSmallest = 1e-12;
   const double wanted = miss_probability >= kSmallest ? std::min(miss_probability, 1.0) : kSmallest;
+  const size_t count = count_ + (also != nullptr ? also->count_ : 0);
+  const size_t highest = std::max(highest_, also != nullptr ? also->highest_ : 0);
   // k = n + 1 - floor(a (n + 1)): this many residuals may lie above the order statistic, less one.
-  const auto allowed = static_cast<size_t>(wanted * static_cast<double>(count_ + 1));
-  if (allowed == 0) return {std::expm1(extrapolated_log(wanted)), true};
+  const auto allowed = static_cast<size_t>(wanted * static_cast<double>(count + 1));
+  if (allowed == 0) return {std::expm1(extrapolated_log(wanted, also)), true};
   size_t above = 0;
-  for (size_t bin = highest_; bin > 0; --bin) {
-    above += histogram_[bin];
+  for (size_t bin = highest; bin > 0; --bin) {
+    above += histogram_[bin] + (also != nullptr ? also->histogram_[bin] : 0);
     if (above >= allowed) return {std::expm1(upper_log(bin)), false};
   }
   return {0, false};
 }
 
-double ResidualWindow::extrapolated_log(double miss_probability) const {
-  const auto count = static_cast<double>(count_);
+double ResidualWindow::extrapolated_log(double miss_probability, const ResidualWindow* also) const {
+  const size_t total = count_ + (also != nullptr ? also->count_ : 0);
+  const size_t highest = std::max(highest_, also != nullptr ? also->highest_ : 0);
+  const auto count = static_cast<double>(total);
   const double prior = std::log1p(prior_spread_) * (1 - std::log(miss_probability)) *
                        (kPriorWeight / (kPriorWeight + count));
-  if (count_ == 0) return prior;
-  const double largest = upper_log(highest_);
+  if (total == 0) return prior;
+  const double largest = upper_log(highest);
   if (!std::isfinite(largest)) return largest;
 
   // Hill's estimate: how far the tail lies above the largest of the others, on average.
-  const size_t tail = std::clamp<size_t>(count_ / 10, 1, kMostTail);
+  const size_t tail = std::clamp<size_t>(total / 10, 1, kMostTail);
   double sum = 0;
   double threshold = 0;
   size_t taken = 0;
-  for (size_t bin = highest_ + 1; bin-- > 0;) {
-    const size_t take = std::min<size_t>(histogram_[bin], tail - taken);
+  for (size_t bin = highest + 1; bin-- > 0;) {
+    const size_t here = histogram_[bin] + (also != nullptr ? also->histogram_[bin] : 0);
+    const size_t take = std::min(here, tail - taken);
     sum += static_cast<double>(take) * upper_log(bin);
     taken += take;
-    if (histogram_[bin] > take) {
+    if (here > take) {
       threshold = upper_log(bin);
       break;
     }

@@ -47,14 +47,15 @@ class ResidualWindow {
 
   /// Probability is clamped to [1e-12, 1]; NaN is taken as 1e-12. Never falls as it gets smaller.
   /// O(bins) in the worst case, under a microsecond: call it once per inference.
-  [[nodiscard]] Margin margin(double miss_probability) const;
+  /// With `also`, of the residuals of both windows together.
+  [[nodiscard]] Margin margin(double miss_probability, const ResidualWindow* also = nullptr) const;
 
   /// Residuals above `relative` in the window.
   [[nodiscard]] size_t count_above(double relative) const;
 
  private:
   ResidualWindow() = default;
-  [[nodiscard]] double extrapolated_log(double miss_probability) const;
+  [[nodiscard]] double extrapolated_log(double miss_probability, const ResidualWindow* also) const;
 
   std::vector<uint16_t> ring_;       // bin of each residual, oldest overwritten first
   std::vector<uint32_t> histogram_;  // residuals per bin of log(1 + r)

@@ -111,7 +111,6 @@ class Server {
     point.deadline_ns = options_.deadline_ns;
     point.actual = actual_.has_value() ? &*actual_ : nullptr;
 
-    belief_.begin_inference(profile_.total_ns(0));
     Estimate estimate = belief_.estimate(options_.policy.miss_probability);
     for (int step = 0; step < steps; ++step) {
       point.step = step;
@@ -122,6 +121,7 @@ class Server {
         std::fill(levels_.begin() + step, levels_.end(), static_cast<uint8_t>(decision.level));
         break;
       }
+      if (step == 0) belief_.begin_inference(profile_.total_ns(0));
       const double time =
           truth_.step_ns(step, decision.level) * static_cast<double>(slowdowns[step]);
       belief_.observe_step(profile_.step_ns(step, decision.level), time);

@@ -27,6 +27,12 @@ constexpr double kMeasurementMemory = 0.9;
 constexpr double kChangeDeviations = 3;
 constexpr double kChangeGain[] = {0.25, 0.5, 0.75};
 
+/// The calm slowdown is an expectile of the slowdowns after each inference (Newey and Powell 1987),
+/// followed upwards slowly and downwards fast.
+constexpr double kCalmRise = 1.0 / 512;
+constexpr double kCalmFall = 1.0 / 32;
+constexpr double kBusy = 0.13976194237515863;  // log(1.15)
+
 constexpr double kOptimism = 0.2231435513142097;  // log(1.25)
 constexpr int kMostDoublings = 8;
 
@@ -49,10 +55,10 @@ Result<SlowdownBelief> SlowdownBelief::create(int step_count, const BeliefOption
     return invalid_argument("a warm-up of " + std::to_string(options.warmup) + " inferences");
   }
   SlowdownBelief belief;
-  for (int shape = 0; shape < kMarginShapes; ++shape) {
-    STRATA_ASSIGN_OR_RETURN(ResidualWindow window,
+  for (int window = 0; window < kMarginShapes * kMachineStates; ++window) {
+    STRATA_ASSIGN_OR_RETURN(ResidualWindow residuals,
                             ResidualWindow::create(options.window, options.prior_spread));
-    belief.residuals_.push_back(std::move(window));
+    belief.residuals_.push_back(std::move(residuals));
   }
   belief.options_ = options;
   belief.step_capacity_ = static_cast<size_t>(step_count);
@@ -71,7 +77,9 @@ void SlowdownBelief::reset() {
   change_streak_ = 0;
   skipped_ = 0;
   inferences_ = 0;
+  calm_log_slowdown_ = log_slowdown_;
   begin_inference(1);
+  running_ = false;
 }
 
 void SlowdownBelief::set_log_slowdown(double value) {
@@ -82,6 +90,9 @@ void SlowdownBelief::set_log_slowdown(double value) {
 void SlowdownBelief::begin_inference(double reference_ns) {
   reference_ns_ = usable(reference_ns) ? reference_ns : 1;
   observations_.clear();
+  running_ = false;
+  state_ = state();
+  running_ = true;
   log_slowdown_at_begin_ = log_slowdown_;
   share_sum_ = share_log_sum_ = share_log_square_sum_ = 0;
   filtered_steps_ = 0;
@@ -152,11 +163,25 @@ void SlowdownBelief::record(double remaining_profiled_ns, double remaining_ns) {
           std::max(worst[shape], excess / (profiled + kHiccupShares[shape] * reference_ns_));
     }
   }
-  for (size_t shape = 0; shape < worst.size(); ++shape) residuals_[shape].record(worst[shape]);
+  for (int shape = 0; shape < kMarginShapes; ++shape) {
+    residuals_[window_at(state_, shape)].record(worst[static_cast<size_t>(shape)]);
+  }
+}
+
+MachineState SlowdownBelief::state() const {
+  if (running_) return state_;
+  return log_slowdown_ > calm_log_slowdown_ + kBusy ? MachineState::kBusy : MachineState::kCalm;
 }
 
 void SlowdownBelief::finish() {
   adapt_variances();
+  if (inferences_ <= options_.warmup) {
+    calm_log_slowdown_ = log_slowdown_;
+  } else {
+    const double above = log_slowdown_ - calm_log_slowdown_;
+    calm_log_slowdown_ += above * (above > 0 ? kCalmRise : kCalmFall);
+  }
+  running_ = false;
   observations_.clear();
   filtered_steps_ = 0;
 }
@@ -176,6 +201,7 @@ void SlowdownBelief::give_up_inference(double remaining_ns) {
 }
 
 void SlowdownBelief::skip_inference() {
+  running_ = false;
   set_log_slowdown(log_slowdown_ - kOptimism * std::exp2(std::min(skipped_, kMostDoublings)));
   skipped_ = std::min(skipped_ + 1, kMostDoublings);
   constexpr double kUnsure = 0.25;
@@ -189,9 +215,15 @@ double SlowdownBelief::deviation() const {
 Margins SlowdownBelief::margins(double miss_probability) const {
   Margins margins;
   margins.extrapolated = false;
-  for (size_t shape = 0; shape < residuals_.size(); ++shape) {
-    const Margin margin = residuals_[shape].margin(miss_probability / kMarginShapes);
-    margins.relative[shape] = margin.relative;
+  const MachineState now = state();
+  const MachineState other = now == MachineState::kCalm ? MachineState::kBusy : MachineState::kCalm;
+  for (int shape = 0; shape < kMarginShapes; ++shape) {
+    const ResidualWindow& own = residuals(now, shape);
+    Margin margin = own.margin(miss_probability / kMarginShapes);
+    if (margin.extrapolated) {
+      margin = own.margin(miss_probability / kMarginShapes, &residuals(other, shape));
+    }
+    margins.relative[static_cast<size_t>(shape)] = margin.relative;
     margins.extrapolated = margins.extrapolated || margin.extrapolated;
   }
   return margins;

@@ -23,6 +23,12 @@ namespace strata::route {
 inline constexpr int kMarginShapes = 3;
 inline constexpr std::array<double, kMarginShapes> kHiccupShares = {1.0 / 16, 0.5, 4};
 
+/// What the belief says of the machine before an inference begins. On a calm machine the danger is
+/// that a burst begins, on a busy one the worst is known; so each has residuals of its own
+/// (Mondrian conformal prediction: Vovk, Gammerman and Shafer 2005, 4.5).
+enum class MachineState : uint8_t { kCalm = 0, kBusy = 1 };
+inline constexpr int kMachineStates = 2;
+
 /// One margin per shape; all hold at once with the wanted probability.
 struct Margins {
   std::array<double, kMarginShapes> relative{};  ///< >= 0
@@ -53,7 +59,7 @@ struct BeliefOptions {
   double initial_slowdown = 1;
   double initial_deviation = 1;  ///< of log slowdown; large, so that the first steps decide
   double prior_spread = 0.1;     ///< see ResidualWindow; Profile::spread() is a good value
-  size_t window = ResidualWindow::kDefaultCapacity;  ///< inferences remembered
+  size_t window = ResidualWindow::kDefaultCapacity;  ///< inferences remembered per machine state
   int warmup = 4;  ///< whole inferences whose residuals are not recorded: the filter is settling
 };
 
@@ -105,13 +111,17 @@ class SlowdownBelief {
   /// Standard deviation of the log of the next whole inference's slowdown, measurement noise
   /// included (normal approximation, used by the per-request policy only).
   [[nodiscard]] double deviation() const;
-  /// Margins for a wanted miss probability; look them up once per inference.
+  /// Busy: more than 15 % slower than in the calm times of the last some hundred inferences. Fixed
+  /// by begin_inference() until the inference ends.
+  [[nodiscard]] MachineState state() const;
+  /// Margins for a wanted miss probability; look them up once per inference. From the residuals of
+  /// the present state, or from those of all states while its own are too few.
   [[nodiscard]] Margins margins(double miss_probability) const;
   /// Slowdown, deviation and margins; at later route points of the same inference it is enough to
   /// refresh Estimate::slowdown.
   [[nodiscard]] Estimate estimate(double miss_probability) const;
-  [[nodiscard]] const ResidualWindow& residuals(int shape) const {
-    return residuals_[static_cast<size_t>(shape)];
+  [[nodiscard]] const ResidualWindow& residuals(MachineState state, int shape) const {
+    return residuals_[window_at(state, shape)];
   }
   [[nodiscard]] int64_t inferences() const { return inferences_; }  ///< ended since the reset
 
@@ -123,6 +133,9 @@ class SlowdownBelief {
   };
 
   SlowdownBelief() = default;
+  [[nodiscard]] static size_t window_at(MachineState state, int shape) {
+    return static_cast<size_t>(state) * kMarginShapes + static_cast<size_t>(shape);
+  }
   void set_log_slowdown(double value);
   void filter_step(double log_ratio, double share);
   void adapt_variances();
@@ -130,11 +143,14 @@ class SlowdownBelief {
   void finish();
 
   BeliefOptions options_;
-  std::vector<ResidualWindow> residuals_;  // [shape]
+  std::vector<ResidualWindow> residuals_;  // [state][shape]
   std::vector<Observation> observations_;  // of the running inference; capacity fixed by create()
   size_t step_capacity_ = 0;
   double reference_ns_ = 1;
-  double slowdown_ = 1;              // exp(log_slowdown_)
+  double slowdown_ = 1;  // exp(log_slowdown_)
+  double calm_log_slowdown_ = 0;
+  MachineState state_ = MachineState::kCalm;  // of the running inference
+  bool running_ = false;
   double log_slowdown_ = 0;          // state of the filter
   double variance_ = 1;              // of the state
   double process_variance_ = 0;      // of the state's change during one inference

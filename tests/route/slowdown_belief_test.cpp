@@ -23,6 +23,17 @@ SlowdownBelief make_belief(int steps, const BeliefOptions& options = {}) {
   return SlowdownBelief::create(steps, options).value();
 }
 
+/// Residuals of one shape that exceed `relative`, whatever state the machine was in.
+size_t count_above(const SlowdownBelief& belief, int shape, double relative) {
+  return belief.residuals(MachineState::kCalm, shape).count_above(relative) +
+         belief.residuals(MachineState::kBusy, shape).count_above(relative);
+}
+
+size_t count(const SlowdownBelief& belief) {
+  return belief.residuals(MachineState::kCalm, 0).count() +
+         belief.residuals(MachineState::kBusy, 0).count();
+}
+
 /// One inference of even steps, each slowed by the same factor.
 void infer(SlowdownBelief& belief, int steps, double slowdown) {
   belief.begin_inference(steps * kStepNs);
@@ -157,13 +168,13 @@ TEST(SlowdownBelief, RecordsTheLargestExcessOverAllRoutePoints) {
             std::max(residual[s], (observed - believed[step] * rest) /
                                       (believed[step] * (rest + kHiccupShares[s] * 2000)));
       }
-      above[s] = belief.residuals(shape).count_above(residual[s] / 1.03 - 0.03);
+      above[s] = count_above(belief, shape, residual[s] / 1.03 - 0.03);
     }
     belief.end_inference();
     for (int shape = 0; shape < kMarginShapes; ++shape) {
       const auto s = static_cast<size_t>(shape);
       if (residual[s] <= 0) continue;
-      EXPECT_EQ(belief.residuals(shape).count_above(residual[s] / 1.03 - 0.03), above[s] + 1);
+      EXPECT_EQ(count_above(belief, shape, residual[s] / 1.03 - 0.03), above[s] + 1);
     }
   }
   EXPECT_EQ(belief.inferences(), 200);
@@ -173,15 +184,15 @@ TEST(SlowdownBelief, KeepsNoResidualOfTheFirstInferencesNorOfAnAbandonedOne) {
   SlowdownBelief belief = make_belief(4, {.warmup = 2});
   infer(belief, 4, 3);
   infer(belief, 4, 3);
-  EXPECT_EQ(belief.residuals(0).count(), 0U);
+  EXPECT_EQ(count(belief), 0U);
   infer(belief, 4, 3);
-  EXPECT_EQ(belief.residuals(0).count(), 1U);
+  EXPECT_EQ(count(belief), 1U);
   belief.begin_inference(4 * kStepNs);
   belief.observe_step(kStepNs, 3 * kStepNs);
   belief.abandon_inference();
-  EXPECT_EQ(belief.residuals(0).count(), 1U);
+  EXPECT_EQ(count(belief), 1U);
   belief.reset();
-  EXPECT_EQ(belief.residuals(0).count(), 0U);
+  EXPECT_EQ(count(belief), 0U);
   EXPECT_EQ(belief.inferences(), 0);
   EXPECT_EQ(belief.slowdown(), 1);
 }
@@ -189,12 +200,12 @@ TEST(SlowdownBelief, KeepsNoResidualOfTheFirstInferencesNorOfAnAbandonedOne) {
 TEST(SlowdownBelief, AnInferenceGivenUpIsRememberedAsASlowOne) {
   SlowdownBelief belief = make_belief(4);
   for (int i = 0; i < 100; ++i) infer(belief, 4, 1);
-  const size_t before = belief.residuals(2).count_above(0.1);
+  const size_t before = count_above(belief, 2, 0.1);
   belief.begin_inference(4 * kStepNs);
   belief.observe_step(kStepNs, 10 * kStepNs);
   belief.observe_step(kStepNs, 10 * kStepNs);
   belief.give_up_inference(2 * kStepNs);
-  EXPECT_EQ(belief.residuals(2).count_above(0.1), before + 1);
+  EXPECT_EQ(count_above(belief, 2, 0.1), before + 1);
 }
 
 TEST(SlowdownBelief, GrowsOptimisticFasterAndFasterWhileEverythingIsGivenUp) {
@@ -215,6 +226,42 @@ TEST(SlowdownBelief, ThePriorHoldsUntilResidualsAreThere) {
   for (int i = 0; i < 400; ++i) infer(belief, 4, 1);
   EXPECT_FALSE(belief.margins(0.01).extrapolated);
   EXPECT_LT(belief.margins(0.01).relative[0], 0.02);
+}
+
+TEST(SlowdownBelief, KnowsACalmMachineFromABusyOne) {
+  SlowdownBelief belief = make_belief(10);
+  for (int i = 0; i < 100; ++i) infer(belief, 10, 3);
+  EXPECT_EQ(belief.state(), MachineState::kCalm);  // as slow as ever
+  for (int i = 0; i < 5; ++i) infer(belief, 10, 5);
+  EXPECT_EQ(belief.state(), MachineState::kBusy);
+  for (int i = 0; i < 5; ++i) infer(belief, 10, 3);
+  EXPECT_EQ(belief.state(), MachineState::kCalm);
+  for (int i = 0; i < 3000; ++i) infer(belief, 10, 5);
+  EXPECT_EQ(belief.state(), MachineState::kCalm);  // it has become the usual
+}
+
+TEST(SlowdownBelief, ABusyMachineNeedsNoMarginForTheBeginningOfABurst) {
+  SlowdownBelief belief = make_belief(10);
+  for (int i = 0; i < 20000; ++i) infer(belief, 10, i % 20 < 10 ? 1 : 2);
+  const Margins busy = belief.margins(0.01);  // the last ten were slow
+  ASSERT_EQ(belief.state(), MachineState::kBusy);
+  for (int i = 0; i < 5; ++i) infer(belief, 10, 1);
+  const Margins calm = belief.margins(0.01);
+  ASSERT_EQ(belief.state(), MachineState::kCalm);
+  EXPECT_FALSE(calm.extrapolated);
+  EXPECT_FALSE(busy.extrapolated);
+  EXPECT_GT(calm.relative[0], 0.7);
+  EXPECT_LT(busy.relative[0], 0.2);
+}
+
+TEST(SlowdownBelief, TheStateStaysAsItWasWhenTheInferenceBegan) {
+  SlowdownBelief belief = make_belief(10);
+  for (int i = 0; i < 50; ++i) infer(belief, 10, 1);
+  belief.begin_inference(10 * kStepNs);
+  for (int step = 0; step < 10; ++step) belief.observe_step(kStepNs, 4 * kStepNs);
+  EXPECT_EQ(belief.state(), MachineState::kCalm);
+  belief.end_inference();
+  EXPECT_EQ(belief.state(), MachineState::kBusy);
 }
 
 struct Noise {
