@@ -89,7 +89,7 @@ void BM_ObserveStep(benchmark::State& state) {
 }
 BENCHMARK(BM_ObserveStep);
 
-/// Once per inference, with a full window.
+/// Once per inference, with as many residuals as one window holds, of both states.
 void BM_LookUpMargins(benchmark::State& state) {
   SlowdownBelief belief = SlowdownBelief::create(4).value();
   Random random(3);
