@@ -203,6 +203,55 @@ TEST_F(Pipeline, BenchComparesWithLibtorchWhereItIsBuiltIn) {
   }
 }
 
+TEST_F(Pipeline, BenchComparesEveryLevelWithItselfStoredAlone) {
+  const json result = strata_json(
+      {"bench", "--vs", "alone", "m.strata", "--threads", "1", "--runs", "5", "-o", "b.json"});
+  ASSERT_EQ(result["peers"].size(), 3U);
+  const json inspected = strata_json({"inspect", "m.strata"});
+  for (size_t k = 0; k < 3; ++k) {
+    const json& peer = result["peers"][k];
+    const json& level = result["levels"][k];
+    expect_keys(peer, {"p50_ms", "p90_ms", "p99_ms", "steady", "file_bytes"});
+    EXPECT_EQ(peer["name"], "level " + std::to_string(k) + " alone");
+    EXPECT_EQ(peer["level"], k);
+    EXPECT_EQ(peer["runs"], 5);
+    EXPECT_NEAR(level["over_alone"].get<double>(),
+                level["p50_ms"].get<double>() / peer["p50_ms"].get<double>(), 1e-9);
+    EXPECT_FALSE(level.contains("speedup"));
+    // A file of one level needs no blocks for the other levels.
+    EXPECT_LE(peer["file_bytes"], inspected["levels"][k]["bytes_to_end"]);
+  }
+
+  const Outcome text = strata({"bench", "m.strata", "--level", "1", "--vs", "alone", "--threads",
+                               "1", "--runs", "2", "-q"});
+  EXPECT_NE(text.out.find("time / alone"), std::string::npos) << text.out;
+  EXPECT_NE(text.out.find("level 1 alone"), std::string::npos) << text.out;
+  EXPECT_EQ(text.out.find("level 2"), std::string::npos) << text.out;
+
+  const Outcome report = strata({"report", "--bench", "b.json", "m.strata", "-o", "r.html", "-q"});
+  EXPECT_EQ(report.exit_code, 0) << report.err;
+  EXPECT_NE(report.out.find("time / alone"), std::string::npos) << report.out;
+  EXPECT_EQ(report.out.find("alone, dense"), std::string::npos) << report.out;
+}
+
+TEST_F(Pipeline, BenchTakesSeveralPeersAsAListOrOneByOne) {
+  expect_error(strata({"bench", "m.strata", "--vs", "alone,torchlib"}), {"torchlib"}, 2);
+  if (!strata_json({"version"})["build"]["libtorch"].is_string()) return;
+  const auto names = [this](const std::vector<std::string>& peers) {
+    std::vector<std::string> words = {"bench", "m.strata", "--threads", "1", "--runs", "2"};
+    words.insert(words.end(), peers.begin(), peers.end());
+    const json result = strata_json(words);
+    std::string list;
+    for (const json& peer : result["peers"]) {
+      list += peer["name"].get<std::string>() + ";";
+    }
+    return list;
+  };
+  const std::string both = "libtorch;level 0 alone;level 1 alone;level 2 alone;";
+  EXPECT_EQ(names({"--vs", "libtorch,alone"}), both);
+  EXPECT_EQ(names({"--vs", "alone", "--vs", "libtorch"}), both);
+}
+
 TEST_F(Pipeline, ExportWritesEveryLevelAndTheDenseModel) {
   for (const std::string level : {"0", "2", "dense"}) {
     const json result =

@@ -342,6 +342,7 @@ LevelRows level_rows(const ReportData& report) {
   const bool has_accuracy = any(&ReportLevel::accuracy);
   const bool has_latency = any(&ReportLevel::p50_ms);
   const bool has_speedup = any(&ReportLevel::speedup);
+  const bool has_alone = any(&ReportLevel::over_alone);
   const auto cell = [](const std::optional<double>& value, int decimals) {
     return value ? format_fixed(*value, decimals) : std::string("-");
   };
@@ -351,6 +352,7 @@ LevelRows level_rows(const ReportData& report) {
   table.titles.insert(table.titles.end(), {"weights %", "FLOPs %", "file bytes"});
   if (has_latency) table.titles.insert(table.titles.end(), {"median ms", "p90 ms", "p99 ms"});
   if (has_speedup) table.titles.push_back("speed-up over " + report.peers.front().name);
+  if (has_alone) table.titles.emplace_back("time / alone");
   for (const ReportLevel& level : report.levels) {
     std::vector<std::string> row = {level_name(level.level)};
     if (has_accuracy) row.push_back(cell(level.accuracy, 2));
@@ -363,6 +365,7 @@ LevelRows level_rows(const ReportData& report) {
       }
     }
     if (has_speedup) row.push_back(cell(level.speedup, 2) + "x");
+    if (has_alone) row.push_back(cell(level.over_alone, 3));
     table.rows.push_back(std::move(row));
   }
   for (const ReportPeer& peer : report.peers) {
@@ -373,6 +376,7 @@ LevelRows level_rows(const ReportData& report) {
       row.push_back(format_fixed(value, 3));
     }
     if (has_speedup) row.emplace_back("1.00x");
+    if (has_alone) row.emplace_back("-");
     table.rows.push_back(std::move(row));
   }
   return table;
