@@ -297,6 +297,20 @@ TEST_F(Pipeline, TheReportIsOnePageThatNeedsNothingElse) {
   }
 }
 
+TEST_F(Pipeline, TheReportWarnsOfTimesTakenOnABusyMachine) {
+  json bench = strata_json({"bench", "m.strata", "--threads", "1", "--runs", "2"});
+  for (json& level : bench["levels"]) level["steady"] = true;
+  for (const bool quiet : {true, false}) {
+    bench["quiet_machine"] = quiet;
+    write_text(folder() / "b.json", bench.dump());
+    const Outcome outcome =
+        strata({"report", "--bench", "b.json", "m.strata", "-o", "r.html", "-q"});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_EQ(outcome.out.find("busy machine") == std::string::npos, quiet) << outcome.out;
+    EXPECT_EQ(read("r.html").find("busy machine") == std::string::npos, quiet);
+  }
+}
+
 TEST_F(Pipeline, TheReportShowsWhatThereIs) {
   ASSERT_EQ(strata({"report", "m.strata", "-o", "r.html", "-q"}).exit_code, 0);
   const std::string page = read("r.html");

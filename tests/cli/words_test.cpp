@@ -79,6 +79,15 @@ TEST(Chart, EscapesNamesAndKeepsEveryPoint) {
   EXPECT_EQ(circles, 2U);
 }
 
+TEST(Chart, LabelsOfTheLastPointsStandAtTheirLeft) {
+  LineChart chart;
+  chart.x_from_zero = true;
+  chart.series.push_back({"l0", {{2, 1, "", "first", ""}, {30, 2, "", "last", ""}}});
+  const std::string svg = draw(chart);
+  EXPECT_NE(svg.find("class=\"point-label\">first<"), std::string::npos) << svg;
+  EXPECT_NE(svg.find("class=\"point-label end\">last<"), std::string::npos) << svg;
+}
+
 TEST(Quantile, InterpolatesBetweenOrderStatistics) {
   EXPECT_DOUBLE_EQ(quantile({3, 1, 2}, 0.5), 2);
   EXPECT_DOUBLE_EQ(quantile({1, 2}, 0.9), 1.9);
