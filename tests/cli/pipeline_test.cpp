@@ -168,6 +168,7 @@ TEST_F(Pipeline, BenchTimesEveryLevel) {
   expect_frame(result, "bench");
   EXPECT_EQ(result["threads"], 2);
   expect_keys(result["machine"], {"cpu", "cores", "os", "load"});
+  expect_keys(result, {"memory_bytes", "others_cores", "quiet_machine"});
   expect_keys(result["build"], {"strata", "type", "compiler", "libtorch"});
   ASSERT_EQ(result["levels"].size(), 3U);
   for (const json& level : result["levels"]) {

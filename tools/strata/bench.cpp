@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "tools/strata/latency.h"
 #include "tools/strata/level_alone_peer.h"
 #include "tools/strata/machine.h"
+#include "tools/strata/others_load.h"
 #include "tools/strata/output_file.h"
 #include "tools/strata/table.h"
 #include "tools/strata/verb.h"
@@ -85,6 +87,7 @@ std::vector<double> time_steps(runtime::Session& session, const Buffers& buffers
     for (size_t i = 0; i < count; ++i) samples[i].push_back(static_cast<double>(ns[i]) * 1e-3);
   }
   std::vector<double> medians;
+  medians.reserve(count);
   for (auto& values : samples) medians.push_back(quantile(std::move(values), 0.5));
   return medians;
 }
@@ -149,10 +152,11 @@ std::string trust_warning(const Json& document) {
   }
   for (const Json& peer : document["peers"]) add(peer, peer["name"]);
   if (names.empty() && document["quiet_machine"].get<bool>()) return "";
-  return "WARNING: the machine was busy (load " + format_fixed(document["machine"]["load"], 1) +
-         " on " + std::to_string(document["machine"]["cores"].get<int>()) + " cores" +
-         (names.empty() ? "" : "; unsteady: " + names) +
-         "); measure again on a quiet one before you quote a figure\n";
+  const Json& others = document["others_cores"];
+  const std::string used =
+      others.is_null() ? "" : "; others used " + format_fixed(others, 2) + " cores meanwhile";
+  return "WARNING: the machine was busy" + used + (names.empty() ? "" : "; unsteady: " + names) +
+         "; measure again on a quiet one before you quote a figure\n";
 }
 
 std::string step_table(const Json& document) {
@@ -220,7 +224,7 @@ class BenchVerb : public Verb {
       console.note("note: " + std::to_string(threads) + " threads share " +
                    std::to_string(available_cores()) + " cores");
     }
-    const Json machine = machine_json();  // its load is that of others: nothing has run yet
+    const Json machine = machine_json();
     const OpenedModel model = open_model(file_);
     if (level_option_->count() > 0) check_level(level_, model.nested.level_count, file_);
     runtime::SessionOptions session_options;
@@ -275,7 +279,9 @@ class BenchVerb : public Verb {
       if (!progress) progress = std::make_unique<Progress>("bench", total, progress_options);
       progress->update(done);
     };
+    const OthersLoad others;
     time_in_turns(contenders, timing);
+    const std::optional<double> others_cores = others.cores();
     if (progress) progress->finish();
 
     Json document = console.document();
@@ -327,7 +333,8 @@ class BenchVerb : public Verb {
       document["levels"].push_back(std::move(entry));
     }
     document["machine"] = machine;
-    document["quiet_machine"] = machine["load"].get<double>() <= machine["cores"].get<double>();
+    document["others_cores"] = others_cores ? Json(*others_cores) : Json(nullptr);
+    document["quiet_machine"] = !others_cores || had_room(*others_cores, threads, online_cores());
     document["build"] = build_json();
 
     std::string text = latency_table(document) + "batch 1, " + std::to_string(threads) +
