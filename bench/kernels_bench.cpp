@@ -2,6 +2,7 @@
 // on every target of this CPU. GFLOP/s count the non-zeros' multiply-adds, two operations each.
 #include <cstdint>
 #include <random>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -109,16 +110,14 @@ void BM_SparseGemv(benchmark::State& state, Target target, double density) {
   }
 }
 
-const bool kRegistered = [] {
+const bool registered = [] {
   for (const Target target : supported_targets()) {
     const std::string name(target_name(target));
     for (const Shape& shape : kShapes) {
-      const std::string kernel = std::to_string(shape.kernel);
-      benchmark::RegisterBenchmark(("BM_SparseConv/" + name + "/" + std::to_string(shape.inputs) +
-                                    "to" + std::to_string(shape.outputs) + "_" + kernel + "x" +
-                                    kernel + "_at" + std::to_string(shape.size))
-                                       .c_str(),
-                                   BM_SparseConv, target, shape);
+      std::ostringstream title;
+      title << "BM_SparseConv/" << name << '/' << shape.inputs << "to" << shape.outputs << '_'
+            << shape.kernel << 'x' << shape.kernel << "_at" << shape.size;
+      benchmark::RegisterBenchmark(title.str().c_str(), BM_SparseConv, target, shape);
     }
     benchmark::RegisterBenchmark(("BM_SparseGemv/" + name + "/10pct").c_str(), BM_SparseGemv,
                                  target, 0.1);

@@ -1,9 +1,7 @@
 // ResNet-50 at 224x224 on two threads: every level of a nested model at the published densities,
 // and the same level stored alone, which shows what nesting costs.
 #include <algorithm>
-#include <map>
 #include <memory>
-#include <utility>
 #include <vector>
 
 #include <benchmark/benchmark.h>
@@ -29,26 +27,11 @@ const sparse::NestedModel& published_resnet50() {
   return nested;
 }
 
-/// Only one level of a nested model, as a model of one level.
-sparse::NestedModel alone(const sparse::NestedModel& nested, int level) {
-  sparse::NestedModel single;
-  single.model = nested.model;
-  single.level_count = 1;
-  single.vectors = {nested.vectors[static_cast<size_t>(level)]};
-  for (const auto& [name, tensor] : nested.weights) {
-    const auto mask = sparse::mask(tensor, level);
-    const auto values = sparse::densify(tensor, level);
-    single.weights[name] =
-        sparse::nest(tensor.shape, values, std::vector<std::vector<uint8_t>>{mask}).value();
-  }
-  return single;
-}
-
 void run_level(benchmark::State& state, const sparse::NestedModel& nested, int level) {
   auto session = runtime::Session::create(
       nested, {.threads = static_cast<int>(state.range(0)), .graph = {}, .bindings = {}});
   if (!session.ok()) return state.SkipWithError(session.status().message().c_str());
-  const std::vector<float> image(3 * 224 * 224, 0.5F);
+  const std::vector<float> image(size_t{3} * 224 * 224, 0.5F);
   std::vector<float> logits(1000);
   const runtime::InputView input{image};
   const runtime::OutputView output{logits};
@@ -61,7 +44,8 @@ void BM_ResNet50_Nested(benchmark::State& state) {
   run_level(state, published_resnet50(), static_cast<int>(state.range(1)));
 }
 void BM_ResNet50_Alone(benchmark::State& state) {
-  run_level(state, alone(published_resnet50(), static_cast<int>(state.range(1))), 0);
+  const auto level = static_cast<int>(state.range(1));
+  run_level(state, sparse::level_alone(published_resnet50(), level).value(), 0);
 }
 
 /// What a busy machine disturbs least.

@@ -1,5 +1,5 @@
-// Whether a nested model is whole, and the folding of batch-norm statistics into one scale and one
-// shift per channel and level.
+// Whether a nested model is whole, the folding of batch-norm statistics into one scale and one
+// shift per channel and level, and one level as a model of its own.
 #include "sparse/nested_model.h"
 
 #include <array>
@@ -220,6 +220,23 @@ Status fold_normalisation(NestedModel& nested) {
     }
   }
   return {};
+}
+
+Result<NestedModel> level_alone(const NestedModel& nested, int level) {
+  if (level < 0 || level >= nested.level_count) {
+    return invalid_argument("level " + std::to_string(level) + " does not exist, the model has " +
+                            std::to_string(nested.level_count) + " levels");
+  }
+  NestedModel alone;
+  alone.model = nested.model;
+  alone.level_count = 1;
+  alone.vectors = {nested.vectors[static_cast<size_t>(level)]};
+  alone.record = nested.record;
+  for (const auto& [name, tensor] : nested.weights) {
+    const std::vector<std::vector<float>> dense = {densify(tensor, level)};
+    STRATA_ASSIGN_OR_RETURN(alone.weights[name], nest_levels(tensor.shape, dense));
+  }
+  return alone;
 }
 
 }  // namespace strata::sparse

@@ -35,4 +35,9 @@ Status check(const NestedModel& nested);
 /// variance is 1 and the node's epsilon is 0, so that the graph computes the same function.
 Status fold_normalisation(NestedModel& nested);
 
+/// One level as a model of its own, with a single level: its non-zeros in one increment and its own
+/// vectors. What storing that level apart would hold, to compare the nested model with.
+/// Precondition: check(nested) passes. Errors: a level outside 0..level_count-1.
+Result<NestedModel> level_alone(const NestedModel& nested, int level);
+
 }  // namespace strata::sparse

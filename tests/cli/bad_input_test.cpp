@@ -86,6 +86,28 @@ TEST_F(BadData, MissingOrWithoutAnyClass) {
   expect_error(strata({"eval", "m.strata", "--data", "no-images"}), {"no-images"});
 }
 
+TEST_F(BadData, TrainingRefusesItToo) {
+  if (!strata_json({"version"})["build"]["libtorch"].is_string()) GTEST_SKIP();
+  write_text(folder() / "r.toml", "");
+  const auto train = [this](const std::string& data) {
+    return strata({"train", "r.toml", "--data", data, "-o", "t.strata"});
+  };
+  expect_error(train("nowhere"), {"nowhere", "does not exist"});
+  std::filesystem::create_directory(folder() / "empty");
+  expect_error(train("empty"), {"empty"});
+  for (const std::string label : {"a", "b"}) {
+    write_png(folder() / "photos" / "train" / label / "1.png", 1, 8);
+    write_png(folder() / "photos" / "test" / label / "1.png", 1, 8);
+  }
+  write_png(folder() / "photos" / "train" / "b" / "2.png", 3, 8);
+  expect_error(train("photos"), {"2.png"});
+  write_png(folder() / "photos" / "train" / "b" / "2.png", 1, 9);
+  expect_error(train("photos"), {"2.png"});
+  write_text(folder() / "photos" / "train" / "b" / "2.png", "not a picture");
+  expect_error(train("photos"), {"2.png"});
+  EXPECT_FALSE(std::filesystem::exists(folder() / "t.strata"));
+}
+
 TEST_F(BadData, ImagesThatDoNotFit) {
   const auto with_image = [this](const std::string& name, int channels, int side) {
     for (const std::string label : {"a", "b", "c"}) {

@@ -104,6 +104,23 @@ TEST_F(CommandLine, QuietSaysNothingOnSuccess) {
   EXPECT_EQ(outcome.err, "");
 }
 
+TEST_F(CommandLine, WhatIsNoTerminalGetsNoControlCodes) {
+  make_model("m.strata");
+  write_idx_data(folder() / "digits", 12, 3, 8);
+  const std::vector<std::vector<std::string>> commands = {
+      {"bench", "m.strata", "--threads", "1", "--runs", "200"},
+      {"eval", "m.strata", "--data", "digits", "--switch-points"},
+      {"inspect", "m.strata"}};
+  for (const auto& words : commands) {
+    const Outcome outcome = strata(words);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    for (const char code : {'\r', '\x1b', '\b'}) {
+      EXPECT_EQ(outcome.err.find(code), std::string::npos) << words[0] << ": " << outcome.err;
+      EXPECT_EQ(outcome.out.find(code), std::string::npos) << words[0] << ": " << outcome.out;
+    }
+  }
+}
+
 TEST_F(CommandLine, AResultThatCannotBeWrittenIsAnError) {
   make_model("m.strata");
   const Outcome outcome = run_program(

@@ -168,6 +168,7 @@ TEST_F(Pipeline, BenchTimesEveryLevel) {
   expect_frame(result, "bench");
   EXPECT_EQ(result["threads"], 2);
   expect_keys(result["machine"], {"cpu", "cores", "os", "load"});
+  expect_keys(result, {"memory_bytes", "others_cores", "quiet_machine"});
   expect_keys(result["build"], {"strata", "type", "compiler", "libtorch"});
   ASSERT_EQ(result["levels"].size(), 3U);
   for (const json& level : result["levels"]) {
@@ -201,6 +202,55 @@ TEST_F(Pipeline, BenchComparesWithLibtorchWhereItIsBuiltIn) {
   for (const json& level : result["levels"]) {
     EXPECT_NEAR(level["speedup"].get<double>(), peer / level["p50_ms"].get<double>(), 1e-6);
   }
+}
+
+TEST_F(Pipeline, BenchComparesEveryLevelWithItselfStoredAlone) {
+  const json result = strata_json(
+      {"bench", "--vs", "alone", "m.strata", "--threads", "1", "--runs", "5", "-o", "b.json"});
+  ASSERT_EQ(result["peers"].size(), 3U);
+  const json inspected = strata_json({"inspect", "m.strata"});
+  for (size_t k = 0; k < 3; ++k) {
+    const json& peer = result["peers"][k];
+    const json& level = result["levels"][k];
+    expect_keys(peer, {"p50_ms", "p90_ms", "p99_ms", "steady", "file_bytes"});
+    EXPECT_EQ(peer["name"], "level " + std::to_string(k) + " alone");
+    EXPECT_EQ(peer["level"], k);
+    EXPECT_EQ(peer["runs"], 5);
+    EXPECT_NEAR(level["over_alone"].get<double>(),
+                level["p50_ms"].get<double>() / peer["p50_ms"].get<double>(), 1e-9);
+    EXPECT_FALSE(level.contains("speedup"));
+    // A file of one level needs no blocks for the other levels.
+    EXPECT_LE(peer["file_bytes"], inspected["levels"][k]["bytes_to_end"]);
+  }
+
+  const Outcome text = strata({"bench", "m.strata", "--level", "1", "--vs", "alone", "--threads",
+                               "1", "--runs", "2", "-q"});
+  EXPECT_NE(text.out.find("time / alone"), std::string::npos) << text.out;
+  EXPECT_NE(text.out.find("level 1 alone"), std::string::npos) << text.out;
+  EXPECT_EQ(text.out.find("level 2"), std::string::npos) << text.out;
+
+  const Outcome report = strata({"report", "--bench", "b.json", "m.strata", "-o", "r.html", "-q"});
+  EXPECT_EQ(report.exit_code, 0) << report.err;
+  EXPECT_NE(report.out.find("time / alone"), std::string::npos) << report.out;
+  EXPECT_EQ(report.out.find("alone, dense"), std::string::npos) << report.out;
+}
+
+TEST_F(Pipeline, BenchTakesSeveralPeersAsAListOrOneByOne) {
+  expect_error(strata({"bench", "m.strata", "--vs", "alone,torchlib"}), {"torchlib"}, 2);
+  if (!strata_json({"version"})["build"]["libtorch"].is_string()) return;
+  const auto names = [this](const std::vector<std::string>& peers) {
+    std::vector<std::string> words = {"bench", "m.strata", "--threads", "1", "--runs", "2"};
+    words.insert(words.end(), peers.begin(), peers.end());
+    const json result = strata_json(words);
+    std::string list;
+    for (const json& peer : result["peers"]) {
+      list += peer["name"].get<std::string>() + ";";
+    }
+    return list;
+  };
+  const std::string both = "libtorch;level 0 alone;level 1 alone;level 2 alone;";
+  EXPECT_EQ(names({"--vs", "libtorch,alone"}), both);
+  EXPECT_EQ(names({"--vs", "alone", "--vs", "libtorch"}), both);
 }
 
 TEST_F(Pipeline, ExportWritesEveryLevelAndTheDenseModel) {
@@ -245,6 +295,20 @@ TEST_F(Pipeline, TheReportIsOnePageThatNeedsNothingElse) {
   }
   for (const char* words : {"http://", "https://", "<script", "<link", "@import", "url("}) {
     EXPECT_EQ(page.find(words), std::string::npos) << words;
+  }
+}
+
+TEST_F(Pipeline, TheReportWarnsOfTimesTakenOnABusyMachine) {
+  json bench = strata_json({"bench", "m.strata", "--threads", "1", "--runs", "2"});
+  for (json& level : bench["levels"]) level["steady"] = true;
+  for (const bool quiet : {true, false}) {
+    bench["quiet_machine"] = quiet;
+    write_text(folder() / "b.json", bench.dump());
+    const Outcome outcome =
+        strata({"report", "--bench", "b.json", "m.strata", "-o", "r.html", "-q"});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_EQ(outcome.out.find("busy machine") == std::string::npos, quiet) << outcome.out;
+    EXPECT_EQ(read("r.html").find("busy machine") == std::string::npos, quiet);
   }
 }
 

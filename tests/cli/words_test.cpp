@@ -7,6 +7,7 @@
 #include "tools/strata/console.h"
 #include "tools/strata/latency.h"
 #include "tools/strata/nearest.h"
+#include "tools/strata/others_load.h"
 #include "tools/strata/svg_chart.h"
 #include "tools/strata/table.h"
 
@@ -79,6 +80,15 @@ TEST(Chart, EscapesNamesAndKeepsEveryPoint) {
   EXPECT_EQ(circles, 2U);
 }
 
+TEST(Chart, LabelsOfTheLastPointsStandAtTheirLeft) {
+  LineChart chart;
+  chart.x_from_zero = true;
+  chart.series.push_back({"l0", {{2, 1, "", "first", ""}, {30, 2, "", "last", ""}}});
+  const std::string svg = draw(chart);
+  EXPECT_NE(svg.find("class=\"point-label\">first<"), std::string::npos) << svg;
+  EXPECT_NE(svg.find("class=\"point-label end\">last<"), std::string::npos) << svg;
+}
+
 TEST(Quantile, InterpolatesBetweenOrderStatistics) {
   EXPECT_DOUBLE_EQ(quantile({3, 1, 2}, 0.5), 2);
   EXPECT_DOUBLE_EQ(quantile({1, 2}, 0.9), 1.9);
@@ -100,6 +110,24 @@ TEST(Timing, RunsContendersInTurns) {
             "bbaa");
   EXPECT_EQ(contenders[0].ms.size(), 2U);
   EXPECT_EQ(contenders[1].ms.size(), 2U);
+}
+
+TEST(OthersLoad, BusyTimeIsAllButIdleAndWaiting) {
+  const std::string text = "cpu  100 20 30 4000 500 6 7 8 90 0\ncpu0 1 2 3 4 5 6 7 8 9 0\n";
+  EXPECT_DOUBLE_EQ(busy_seconds(text, 100).value(), (100 + 20 + 30 + 6 + 7 + 8) / 100.0);
+  for (const char* other : {"", "cpu 1 2 3", "intr 1 2 3 4 5 6 7 8 9", "cpu a b c d e f g h"}) {
+    EXPECT_FALSE(busy_seconds(other, 100).has_value()) << other;
+  }
+}
+
+TEST(OthersLoad, ThereIsRoomWhileCoresAreLeftOver) {
+  EXPECT_TRUE(had_room(0.1, 2, 2));
+  EXPECT_FALSE(had_room(0.5, 2, 2));
+  EXPECT_TRUE(had_room(0.9, 1, 2));
+  EXPECT_FALSE(had_room(1.5, 1, 2));
+  EXPECT_TRUE(had_room(40, 2, 64));
+  // More threads than cores wait for each other; that is not the others' doing.
+  EXPECT_TRUE(had_room(0.1, 8, 2));
 }
 
 TEST(ShellQuote, KeepsWordsApart) {

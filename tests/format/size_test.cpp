@@ -17,19 +17,6 @@ namespace {
 constexpr double kSparse = 0.0538;
 constexpr double kDense = 0.1338;
 
-/// The least sparse level alone, as a model of one level.
-sparse::NestedModel last_level_alone(const sparse::NestedModel& nested) {
-  const int last = nested.level_count - 1;
-  sparse::NestedModel alone = nested;
-  alone.level_count = 1;
-  alone.vectors = {nested.vectors.back()};
-  for (auto& [name, tensor] : alone.weights) {
-    const std::vector<std::vector<float>> levels = {sparse::densify(tensor, last)};
-    tensor = sparse::nest_levels(tensor.shape, levels).value();
-  }
-  return alone;
-}
-
 sparse::NestedModel resnet50(sparse::AllocationMethod method) {
   const graph::Model model = models::resnet(models::resnet_config("resnet50").value()).value();
   const std::vector<sparse::LevelBudget> levels = {{.weights = kSparse, .flops = {}},
@@ -56,7 +43,8 @@ class ResNet50Size : public testing::TestWithParam<sparse::AllocationMethod> {};
 TEST_P(ResNet50Size, ANestedFileIsHardlyLargerThanItsLastLevelAlone) {
   const sparse::NestedModel nested = resnet50(GetParam());
   const std::vector<uint8_t> file = encode(nested).value();
-  const std::vector<uint8_t> alone = encode(last_level_alone(nested)).value();
+  const std::vector<uint8_t> alone =
+      encode(sparse::level_alone(nested, nested.level_count - 1).value()).value();
   const auto reader = Reader::from_bytes(file).value();
   print("nested", *reader);
   print("last level alone", *Reader::from_bytes(alone).value());

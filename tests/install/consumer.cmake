@@ -18,6 +18,25 @@ if(NOT output MATCHES "level 0: .*level 1: .*rerouted halfway: .*memory: ")
   message(FATAL_ERROR "every_level printed: ${output}")
 endif()
 run(${WORK_DIR}/build/one_inference ${WORK_DIR}/model.strata)
+execute_process(
+  COMMAND ${WORK_DIR}/build/raw_inference ${WORK_DIR}/model.strata 0
+  INPUT_FILE /dev/null RESULT_VARIABLE code ERROR_VARIABLE output)
+if(code EQUAL 0 OR NOT output MATCHES "^raw_inference: standard input must hold exactly [0-9]+ numbers")
+  message(FATAL_ERROR "raw_inference took an empty input (${code}): ${output}")
+endif()
+string(REGEX MATCH "[0-9]+ numbers" count "${output}")
+string(REPLACE " numbers" "" count "${count}")
+math(EXPR bytes "${count} * 4")
+run(dd if=/dev/zero of=${WORK_DIR}/input.f32 bs=${bytes} count=1)
+execute_process(
+  COMMAND ${WORK_DIR}/build/raw_inference ${WORK_DIR}/model.strata 0
+  INPUT_FILE ${WORK_DIR}/input.f32 OUTPUT_FILE ${WORK_DIR}/output.f32
+  RESULT_VARIABLE code ERROR_VARIABLE output)
+file(SIZE ${WORK_DIR}/output.f32 bytes)
+math(EXPR rest "${bytes} % 4")
+if(NOT code EQUAL 0 OR bytes EQUAL 0 OR NOT rest EQUAL 0)
+  message(FATAL_ERROR "raw_inference failed (${code}): wrote ${bytes} bytes: ${output}")
+endif()
 
 run(${READELF} -d ${WORK_DIR}/prefix/${LIB_DIR}/libstrata.so)
 string(REGEX MATCHALL "NEEDED[^[]*\\[[^]]*" needed "${output}")

@@ -13,6 +13,10 @@ void* allocate(size_t size, size_t alignment) {
   allocations.fetch_add(1);
   return std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
 }
+
+// Not inlined: at -O1, as sanitizers want it, g++ inlines the operators delete but not the
+// operators new, and would warn that free() gets memory of operator new.
+[[gnu::noinline]] void release(void* memory) { std::free(memory); }
 }  // namespace
 
 void* operator new(size_t size) { return allocate(size, alignof(std::max_align_t)); }
@@ -27,13 +31,13 @@ void* operator new(size_t size, std::align_val_t alignment,
                    const std::nothrow_t& /*tag*/) noexcept {
   return allocate(size, static_cast<size_t>(alignment));
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t /*size*/) noexcept { std::free(memory); }
-void operator delete[](void* memory, size_t /*size*/) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t /*alignment*/) noexcept { std::free(memory); }
+void operator delete(void* memory) noexcept { release(memory); }
+void operator delete[](void* memory) noexcept { release(memory); }
+void operator delete(void* memory, size_t /*size*/) noexcept { release(memory); }
+void operator delete[](void* memory, size_t /*size*/) noexcept { release(memory); }
+void operator delete(void* memory, std::align_val_t /*alignment*/) noexcept { release(memory); }
 void operator delete(void* memory, size_t /*size*/, std::align_val_t /*alignment*/) noexcept {
-  std::free(memory);
+  release(memory);
 }
 
 namespace strata::testing {

@@ -77,6 +77,32 @@ TEST(CheckModel, EveryDisagreementIsFoundAndNamed) {
   }
 }
 
+TEST(LevelAlone, HasThatLevelsWeightsAndVectorsAndNoOther) {
+  const NestedModel nested = small_nested();
+  for (int level = 0; level < nested.level_count; ++level) {
+    const Result<NestedModel> alone = level_alone(nested, level);
+    ASSERT_TRUE(alone.ok()) << alone.status().message();
+    EXPECT_TRUE(check(alone.value()).ok()) << check(alone.value()).message();
+    EXPECT_EQ(alone.value().model, nested.model);
+    EXPECT_EQ(alone.value().level_count, 1);
+    EXPECT_EQ(alone.value().vectors,
+              std::vector<VectorTable>{nested.vectors[static_cast<size_t>(level)]});
+    ASSERT_EQ(alone.value().weights.size(), nested.weights.size());
+    for (const auto& [name, tensor] : nested.weights) {
+      EXPECT_EQ(densify(alone.value().weights.at(name), 0), densify(tensor, level)) << name;
+    }
+  }
+}
+
+TEST(LevelAlone, OfALevelThatDoesNotExistIsRefused) {
+  for (const int level : {-1, 2}) {
+    const Status status = level_alone(small_nested(), level).status();
+    EXPECT_NE(status.message().find("level " + std::to_string(level) + " does not exist"),
+              std::string::npos)
+        << status.message();
+  }
+}
+
 /// BatchNormalization of one value, as ONNX defines it for inference.
 double normalise(const NestedModel& nested, size_t level, const graph::Node& node, size_t channel,
                  double x) {

@@ -1,9 +1,10 @@
-// strata bench: latency of every level in our runtime, beside the dense model of the same graph
-// under libtorch when asked.
+// strata bench: latency of every level in our runtime; when asked, beside the dense model of the
+// same graph under libtorch, and beside every level stored alone.
 #include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -11,7 +12,9 @@
 #include "runtime/session.h"
 #include "tools/strata/inspection.h"
 #include "tools/strata/latency.h"
+#include "tools/strata/level_alone_peer.h"
 #include "tools/strata/machine.h"
+#include "tools/strata/others_load.h"
 #include "tools/strata/output_file.h"
 #include "tools/strata/table.h"
 #include "tools/strata/verb.h"
@@ -29,6 +32,8 @@ constexpr int kMaxThreads = 64;
 constexpr int kStepRuns = 30;
 /// A median so many times the fastest run says more of the machine than of the model.
 constexpr double kSteadyRatio = 1.5;
+constexpr const char* kLibtorch = "libtorch";
+constexpr const char* kAlone = "alone";
 
 /// Random inputs and room for the outputs of one session.
 struct Buffers {
@@ -82,32 +87,55 @@ std::vector<double> time_steps(runtime::Session& session, const Buffers& buffers
     for (size_t i = 0; i < count; ++i) samples[i].push_back(static_cast<double>(ns[i]) * 1e-3);
   }
   std::vector<double> medians;
+  medians.reserve(count);
   for (auto& values : samples) medians.push_back(quantile(std::move(values), 0.5));
   return medians;
 }
 
 std::string latency_table(const Json& document) {
+  const auto any = [](const Json& entries, const char* key) {
+    return std::any_of(entries.begin(), entries.end(),
+                       [key](const Json& entry) { return entry.contains(key); });
+  };
+  const bool has_speedup = any(document["levels"], "speedup");
+  const bool has_alone = any(document["levels"], "over_alone");
   Table table;
   table.add_column("", Align::kLeft);
   for (const char* title : {"weights %", "FLOPs %", "p50 ms", "p90 ms", "p99 ms"}) {
     table.add_column(title);
   }
-  const bool has_peer = !document["peers"].empty();
-  if (has_peer) table.add_column("speed-up");
-  const auto add_row = [&](std::vector<std::string> cells, const Json& entry, double speedup) {
+  if (has_speedup) table.add_column("speed-up");
+  if (has_alone) table.add_column("time / alone");
+  const auto add_row = [&](const std::string& name, const Json& shares, const Json& entry) {
+    std::vector<std::string> cells = {name};
+    for (const char* key : {"weights_pct", "flops_pct"}) {
+      cells.push_back(shares.is_null() ? "100.00" : format_fixed(shares[key], 2));
+    }
     for (const char* key : {"p50_ms", "p90_ms", "p99_ms"}) {
       cells.push_back(format_fixed(entry[key], 3));
     }
-    if (has_peer) cells.push_back(format_fixed(speedup, 2) + "x");
+    if (has_speedup) {
+      cells.push_back(shares.is_null()            ? "1.00x"
+                      : entry.contains("speedup") ? format_fixed(entry["speedup"], 2) + "x"
+                                                  : "");
+    }
+    if (has_alone) {
+      cells.push_back(entry.contains("over_alone") ? format_fixed(entry["over_alone"], 3) : "");
+    }
     table.add_row(std::move(cells));
   };
   for (const Json& level : document["levels"]) {
-    add_row({"level " + std::to_string(level["level"].get<int>()),
-             format_fixed(level["weights_pct"], 2), format_fixed(level["flops_pct"], 2)},
-            level, has_peer ? level["speedup"].get<double>() : 0);
+    add_row("level " + std::to_string(level["level"].get<int>()), level, level);
   }
   for (const Json& peer : document["peers"]) {
-    add_row({peer["name"].get<std::string>() + " dense", "100.00", "100.00"}, peer, 1);
+    const auto name = peer["name"].get<std::string>();
+    if (!peer.contains("level")) {
+      add_row(name + " dense", nullptr, peer);
+      continue;
+    }
+    for (const Json& level : document["levels"]) {
+      if (level["level"] == peer["level"]) add_row(name, level, peer);
+    }
   }
   return table.text();
 }
@@ -124,10 +152,11 @@ std::string trust_warning(const Json& document) {
   }
   for (const Json& peer : document["peers"]) add(peer, peer["name"]);
   if (names.empty() && document["quiet_machine"].get<bool>()) return "";
-  return "WARNING: the machine was busy (load " + format_fixed(document["machine"]["load"], 1) +
-         " on " + std::to_string(document["machine"]["cores"].get<int>()) + " cores" +
-         (names.empty() ? "" : "; unsteady: " + names) +
-         "); measure again on a quiet one before you quote a figure\n";
+  const Json& others = document["others_cores"];
+  const std::string used =
+      others.is_null() ? "" : "; others used " + format_fixed(others, 2) + " cores meanwhile";
+  return "WARNING: the machine was busy" + used + (names.empty() ? "" : "; unsteady: " + names) +
+         "; measure again on a quiet one before you quote a figure\n";
 }
 
 std::string step_table(const Json& document) {
@@ -156,6 +185,8 @@ class BenchVerb : public Verb {
       : Verb("bench", "Measure the latency of every level",
              "  strata bench r50.strata --threads 2\n"
              "  strata bench r50.strata --threads 2 --vs libtorch -o bench.json\n"
+             "  strata bench r50.strata --vs alone   what nesting costs: each level stored alone\n"
+             "  strata bench r50.strata --vs libtorch,alone --runs 100\n"
              "  strata bench r50.strata --threads 1 --level 0 --steps   where the time goes") {}
 
   void declare(CLI::App& app) override {
@@ -163,10 +194,14 @@ class BenchVerb : public Verb {
     app.add_option("--threads", threads_, "Threads of one inference (default: one per core)")
         ->type_name("N")
         ->check(CLI::Range(1, kMaxThreads).description(""));
-    app.add_option("--vs", peer_,
-                   "Also time the dense model of the same graph under libtorch, in turns")
-        ->type_name("libtorch")
-        ->check(CLI::IsMember({"libtorch"}).description(""));
+    app.add_option("--vs", peers_,
+                   "Also time in turns: 'libtorch', the dense model of the same graph under "
+                   "libtorch; 'alone', every level stored in a file of its own; or both")
+        ->delimiter(',')
+        ->allow_extra_args(false)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->type_name("libtorch|alone")
+        ->check(CLI::IsMember({kLibtorch, kAlone}).description(""));
     app.add_option("--runs", runs_, "Timed runs of each (default: what fits into 10 seconds)")
         ->type_name("N")
         ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}).description(""));
@@ -177,7 +212,7 @@ class BenchVerb : public Verb {
 
   void run(const Console& console) override {
 #ifndef STRATA_TORCH_VERSION
-    if (!peer_.empty()) {
+    if (is_peer(kLibtorch)) {
       throw Error(
           "this strata was built without libtorch and cannot compare with it; build it "
           "with -DSTRATA_TRAIN=ON, or leave --vs away");
@@ -189,7 +224,7 @@ class BenchVerb : public Verb {
       console.note("note: " + std::to_string(threads) + " threads share " +
                    std::to_string(available_cores()) + " cores");
     }
-    const Json machine = machine_json();  // its load is that of others: nothing has run yet
+    const Json machine = machine_json();
     const OpenedModel model = open_model(file_);
     if (level_option_->count() > 0) check_level(level_, model.nested.level_count, file_);
     runtime::SessionOptions session_options;
@@ -210,16 +245,28 @@ class BenchVerb : public Verb {
     }
 #ifdef STRATA_TORCH_VERSION
     std::unique_ptr<LibtorchPeer> torch;
-    if (!peer_.empty()) {
+    if (is_peer(kLibtorch)) {
       if (buffers.inputs.size() != 1 || buffers.outputs.size() != 1) {
         throw Error("'" + file_ + "' cannot be compared with libtorch: its graph must have one " +
                     "input and one output");
       }
       torch = std::make_unique<LibtorchPeer>(model.nested, threads, buffers.inputs.front().data,
                                              buffers.outputs.front().data.size());
-      contenders.push_back({"libtorch", [&torch] { torch->run(); }, {}});
+      contenders.push_back({kLibtorch, [&torch] { torch->run(); }, {}});
     }
 #endif
+    std::vector<std::unique_ptr<LevelAlonePeer>> alone;
+    if (is_peer(kAlone)) {
+      for (const int level : levels) {
+        stop_if_interrupted();
+        alone.push_back(std::make_unique<LevelAlonePeer>(
+            model.nested, level, model.reader->value_type(), session_options));
+        contenders.push_back(
+            {alone.back()->name(),
+             [&buffers, peer = alone.back().get()] { peer->run(buffers.inputs, buffers.outputs); },
+             {}});
+      }
+    }
 
     ProgressOptions progress_options;
     progress_options.mode = progress_mode(console.quiet);
@@ -232,7 +279,9 @@ class BenchVerb : public Verb {
       if (!progress) progress = std::make_unique<Progress>("bench", total, progress_options);
       progress->update(done);
     };
+    const OthersLoad others;
     time_in_turns(contenders, timing);
+    const std::optional<double> others_cores = others.cores();
     if (progress) progress->finish();
 
     Json document = console.document();
@@ -243,12 +292,20 @@ class BenchVerb : public Verb {
                                 {"activations", session->memory().activations}};
     document["levels"] = Json::array();
     document["peers"] = Json::array();
-    for (size_t i = levels.size(); i < contenders.size(); ++i) {
-      Json peer = {{"name", contenders[i].name}, {"model", "dense"}};
+    const size_t first_alone = contenders.size() - alone.size();
 #ifdef STRATA_TORCH_VERSION
-      peer["description"] = torch->description();
+    if (torch) {
+      Json peer = {{"name", kLibtorch}, {"model", "dense"}, {"description", torch->description()}};
+      add_quantiles(peer, contenders[levels.size()].ms);
+      document["peers"].push_back(std::move(peer));
+    }
 #endif
-      add_quantiles(peer, contenders[i].ms);
+    for (size_t i = 0; i < alone.size(); ++i) {
+      Json peer = {{"name", alone[i]->name()},
+                   {"model", "level"},
+                   {"level", alone[i]->level()},
+                   {"file_bytes", alone[i]->file_bytes()}};
+      add_quantiles(peer, contenders[first_alone + i].ms);
       document["peers"].push_back(std::move(peer));
     }
     if (steps_) {
@@ -264,15 +321,20 @@ class BenchVerb : public Verb {
       const auto k = static_cast<size_t>(levels[i]);
       Json entry = level_json(model.density.levels[k], model.reader->blocks()[k]);
       add_quantiles(entry, contenders[i].ms);
-      if (!document["peers"].empty()) {
-        entry["speedup"] = document["peers"][0]["p50_ms"].get<double>() /
-                           std::max(entry["p50_ms"].get<double>(), 1e-9);
+      const double p50_ms = std::max(entry["p50_ms"].get<double>(), 1e-9);
+      for (const Json& peer : document["peers"]) {
+        const double peer_ms = std::max(peer["p50_ms"].get<double>(), 1e-9);
+        if (peer["name"] == kLibtorch) entry["speedup"] = peer_ms / p50_ms;
+        if (peer["model"] == "level" && peer["level"] == levels[i]) {
+          entry["over_alone"] = p50_ms / peer_ms;
+        }
       }
       if (steps_) entry["step_us"] = time_steps(*session, buffers, levels[i]);
       document["levels"].push_back(std::move(entry));
     }
     document["machine"] = machine;
-    document["quiet_machine"] = machine["load"].get<double>() <= machine["cores"].get<double>();
+    document["others_cores"] = others_cores ? Json(*others_cores) : Json(nullptr);
+    document["quiet_machine"] = !others_cores || had_room(*others_cores, threads, online_cores());
     document["build"] = build_json();
 
     std::string text = latency_table(document) + "batch 1, " + std::to_string(threads) +
@@ -286,9 +348,13 @@ class BenchVerb : public Verb {
   }
 
  private:
+  [[nodiscard]] bool is_peer(const char* name) const {
+    return std::find(peers_.begin(), peers_.end(), name) != peers_.end();
+  }
+
   std::string file_;
   int threads_ = 0;
-  std::string peer_;
+  std::vector<std::string> peers_;
   int64_t runs_ = 0;
   int level_ = 0;
   bool steps_ = false;

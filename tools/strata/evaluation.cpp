@@ -11,7 +11,7 @@
 
 namespace strata::cli {
 
-Classifier::Classifier(std::shared_ptr<const format::Reader> reader, int threads) {
+Classifier::Classifier(const std::shared_ptr<const format::Reader>& reader, int threads) {
   const std::string path = reader->path();
   for (int t = 0; t < threads; ++t) {
     sessions_.push_back(value_or_throw(runtime::Session::create(reader, {})));

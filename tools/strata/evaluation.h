@@ -20,7 +20,7 @@ namespace strata::cli {
 class Classifier {
  public:
   /// Throws Error: a model that is no image classifier, or that the runtime refuses.
-  Classifier(std::shared_ptr<const format::Reader> reader, int threads);
+  Classifier(const std::shared_ptr<const format::Reader>& reader, int threads);
 
   [[nodiscard]] const data::ImageShape& input_shape() const { return shape_; }
   [[nodiscard]] int64_t class_count() const { return class_count_; }

@@ -15,6 +15,7 @@ Status verify_nesting(const sparse::NestedModel& nested) {
   STRATA_RETURN_IF_ERROR(sparse::check(nested));
   for (const auto& [name, tensor] : nested.weights) {
     std::vector<std::vector<float>> levels;
+    levels.reserve(static_cast<size_t>(nested.level_count));
     for (int level = 0; level < nested.level_count; ++level) {
       levels.push_back(sparse::densify(tensor, level));
     }

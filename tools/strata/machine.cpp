@@ -1,10 +1,12 @@
 #include "tools/strata/machine.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 
 #include <sched.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "strata_version.h"
 
@@ -27,6 +29,8 @@ int available_cores() {
   if (sched_getaffinity(0, sizeof cores, &cores) != 0) return 1;
   return CPU_COUNT(&cores);
 }
+
+int online_cores() { return static_cast<int>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN))); }
 
 Json machine_json() {
   utsname system{};

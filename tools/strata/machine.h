@@ -19,4 +19,7 @@ Json build_json();
 /// Cores that this process may use.
 int available_cores();
 
+/// Cores of the machine that are switched on.
+int online_cores();
+
 }  // namespace strata::cli

@@ -62,7 +62,9 @@ std::string describe(const CLI::ParseError& error, const CLI::App& root,
   for (const std::string& extra : verb.remaining()) {
     if (!extra.starts_with('-')) continue;
     const std::string flag = extra.substr(0, extra.find('='));
-    return "unknown option '" + flag + "'" + did_you_mean(flag, flags_of(verb)) + hint;
+    std::string what = "unknown option '";
+    what.append(flag).append("'").append(did_you_mean(flag, flags_of(verb))).append(hint);
+    return what;
   }
   if (!verb.remaining().empty()) {
     return "unexpected argument '" + verb.remaining().front() + "'" + hint;

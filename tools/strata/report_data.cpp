@@ -111,6 +111,7 @@ void add_bench(ReportData& report, const Json& document, const std::string& path
     level.p90_ms = entry.at("p90_ms").get<double>();
     level.p99_ms = entry.at("p99_ms").get<double>();
     if (entry.contains("speedup")) level.speedup = entry.at("speedup").get<double>();
+    if (entry.contains("over_alone")) level.over_alone = entry.at("over_alone").get<double>();
   });
   report.threads = document.at("threads").get<int>();
   report.steady = document.value("quiet_machine", true);
@@ -120,6 +121,7 @@ void add_bench(ReportData& report, const Json& document, const std::string& path
     }
   }
   for (const Json& entry : document.at("peers")) {
+    if (entry.contains("level")) continue;  // a level stored alone stands beside its level
     report.peers.push_back({entry.at("name").get<std::string>(),
                             entry.value("description", std::string()),
                             entry.at("p50_ms").get<double>(), entry.at("p90_ms").get<double>(),

@@ -18,7 +18,8 @@ struct ReportLevel {
   uint64_t bytes_to_end = 0;
   std::optional<double> accuracy;  ///< top-1, percent
   std::optional<double> p50_ms, p90_ms, p99_ms;
-  std::optional<double> speedup;  ///< over the first peer
+  std::optional<double> speedup;     ///< over dense libtorch
+  std::optional<double> over_alone;  ///< time over that of the same level stored alone
 };
 
 struct ReportPeer {

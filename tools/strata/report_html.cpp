@@ -51,7 +51,10 @@ svg .reference{stroke:var(--c);stroke-width:1.3;stroke-dasharray:2 4}
 .neutral{--c:var(--soft)}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{padding:7px 12px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
-th{font-weight:600;color:var(--soft);font-size:13px}
+th{font-weight:600;color:var(--soft);font-size:13px;white-space:normal;vertical-align:bottom}
+td.detail{text-align:left;white-space:normal;min-width:260px}
+.warning{border-left:4px solid var(--c);padding:6px 12px;margin:0 0 12px;font-size:14px;
+background:var(--bg)}
 th:first-child,td:first-child{text-align:left}
 tr:last-child td{border-bottom:0}
 .swatch{display:inline-block;width:11px;height:11px;border-radius:3px;background:var(--c);
@@ -96,6 +99,13 @@ std::string section(const std::string& title, const std::string& explanation,
 
 std::string scrolling(const std::string& content) {
   return "<div class=\"scroll\">\n" + content + "</div>\n";
+}
+
+/// What a reader must know before a figure of time is quoted; empty if all is well.
+std::string busy_warning(const ReportData& report) {
+  if (report.steady) return "";
+  return "<div class=\"warning l0\" role=\"note\">The times were taken on a busy machine: measure "
+         "again on a quiet one before you quote a time or a speed-up.</div>\n";
 }
 
 std::string swatch(const std::string& color) {
@@ -191,11 +201,8 @@ std::string latency_bars(const ReportData& report) {
   return section("Latency",
                  "Batch 1, " + std::to_string(report.threads) +
                      (report.threads == 1 ? " thread" : " threads") +
-                     ", all measured in turns in one process." + peers +
-                     (report.steady ? ""
-                                    : " Warning: some runs were unsteady because the machine was "
-                                      "busy; measure again before quoting a figure."),
-                 scrolling(draw(chart)));
+                     ", all measured in turns in one process." + peers,
+                 busy_warning(report) + scrolling(draw(chart)));
 }
 
 /// Dashes tell the lines to one level apart: solid from the least sparse level, else dashed.
@@ -315,15 +322,14 @@ std::string layout_section(const ReportData& report) {
             format_count(static_cast<int64_t>(block.bytes)) + "</td><td>" +
             format_fixed(100 * share, 1) + " %</td><td>" +
             (i == 0 ? "" : format_count(static_cast<int64_t>(begin))) +
-            "</td><td style=\"text-align:left;white-space:normal\">" + escape_markup(block.detail) +
-            "</td></tr>\n";
+            "</td><td class=\"detail\">" + escape_markup(block.detail) + "</td></tr>\n";
   }
   bar += "</svg>\n";
   return section("What the file holds",
                  "One part after the other, to scale. Cut where an increment ends, the file is a "
                  "valid file of the levels up to there.",
                  bar + scrolling("<table>\n<tr><th>part</th><th>bytes</th><th>share</th>"
-                                 "<th>file ends here at</th><th style=\"text-align:left\"></th>"
+                                 "<th>file ends here at</th><th></th>"
                                  "</tr>\n" +
                                  rows + "</table>\n"));
 }
@@ -342,6 +348,7 @@ LevelRows level_rows(const ReportData& report) {
   const bool has_accuracy = any(&ReportLevel::accuracy);
   const bool has_latency = any(&ReportLevel::p50_ms);
   const bool has_speedup = any(&ReportLevel::speedup);
+  const bool has_alone = any(&ReportLevel::over_alone);
   const auto cell = [](const std::optional<double>& value, int decimals) {
     return value ? format_fixed(*value, decimals) : std::string("-");
   };
@@ -351,6 +358,7 @@ LevelRows level_rows(const ReportData& report) {
   table.titles.insert(table.titles.end(), {"weights %", "FLOPs %", "file bytes"});
   if (has_latency) table.titles.insert(table.titles.end(), {"median ms", "p90 ms", "p99 ms"});
   if (has_speedup) table.titles.push_back("speed-up over " + report.peers.front().name);
+  if (has_alone) table.titles.emplace_back("time / alone");
   for (const ReportLevel& level : report.levels) {
     std::vector<std::string> row = {level_name(level.level)};
     if (has_accuracy) row.push_back(cell(level.accuracy, 2));
@@ -363,6 +371,7 @@ LevelRows level_rows(const ReportData& report) {
       }
     }
     if (has_speedup) row.push_back(cell(level.speedup, 2) + "x");
+    if (has_alone) row.push_back(cell(level.over_alone, 3));
     table.rows.push_back(std::move(row));
   }
   for (const ReportPeer& peer : report.peers) {
@@ -373,6 +382,7 @@ LevelRows level_rows(const ReportData& report) {
       row.push_back(format_fixed(value, 3));
     }
     if (has_speedup) row.emplace_back("1.00x");
+    if (has_alone) row.emplace_back("-");
     table.rows.push_back(std::move(row));
   }
   return table;
@@ -397,7 +407,7 @@ std::string level_section(const ReportData& report) {
   return section("The levels",
                  "Level 0 is the sparsest. Each level holds all weights of the levels above it in "
                  "this table; file bytes is how long the file is when it ends with that level.",
-                 scrolling(html + "</table>\n"));
+                 busy_warning(report) + scrolling(html + "</table>\n"));
 }
 
 std::string facts(const ReportData& report) {

@@ -9,6 +9,8 @@
 namespace strata::cli {
 namespace {
 
+/// Share of the plot's width up to which a point's label stands at its right.
+constexpr double kLabelsRightUntil = 0.85;
 constexpr int kMarginLeft = 64;
 constexpr int kMarginRight = 18;
 constexpr int kMarginRightLabelled = 92;
@@ -103,7 +105,10 @@ std::string draw_series(const ChartSeries& series, const Scale& x, const Scale& 
            attribute("cy", y(point.y)) + attribute("r", series.marker_radius) + '>' +
            title(point.tooltip) + "</circle>\n";
     if (!point.label.empty()) {
-      out += text(x(point.x) + 9, y(point.y) + 16, "point-label", point.label);
+      // A label to the right of the last points would run out of the picture.
+      const bool is_last = x(point.x) > x.begin + kLabelsRightUntil * (x.end - x.begin);
+      out += text(x(point.x) + (is_last ? -9 : 9), y(point.y) + 16,
+                  is_last ? "point-label end" : "point-label", point.label);
     }
   }
   return out;

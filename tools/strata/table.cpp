@@ -60,6 +60,7 @@ std::string Table::text() const {
   };
   append_line([&](size_t c) -> const std::string& { return columns_[c].title; });
   std::vector<std::string> rules;
+  rules.reserve(widths.size());
   for (const size_t width : widths) rules.emplace_back(width, '-');
   append_line([&](size_t c) -> const std::string& { return rules[c]; });
   for (const auto& row : rows_) {
