@@ -112,9 +112,32 @@ Kernel make_conv(const graph::Node& node) {
   };
 }
 
+/// Normalises by the batch's statistics and corrects the result to what the running ones give. The
+/// correction is a constant to the gradient, which therefore still sees that the scale of its input
+/// does not matter; without that, training by running statistics diverges. Its limits (as in the
+/// paper) hold while the running statistics lag far behind.
+at::Tensor imitate_inference(const Arguments& in, double epsilon) {
+  constexpr double kMaxScale = 3;
+  constexpr double kMaxShift = 5;
+  at::Tensor scale;
+  at::Tensor shift;
+  {
+    const at::NoGradGuard no_grad;
+    Ints all_but_channels = {0};
+    for (int64_t i = 2; i < in[0].dim(); ++i) all_but_channels.push_back(i);
+    const auto [variance, mean] = at::var_mean(in[0], all_but_channels, /*unbiased=*/false);
+    const at::Tensor running_deviation = (in[4] + epsilon).sqrt();
+    scale = ((variance + epsilon).sqrt() / running_deviation).clamp(1 / kMaxScale, kMaxScale);
+    shift = ((mean - in[3]) / running_deviation).clamp(-kMaxShift, kMaxShift);
+  }
+  return at::batch_norm(in[0], in[1] * scale, in[2] + in[1] * shift, {}, {}, /*training=*/true, 0,
+                        epsilon, /*cudnn_enabled=*/false);
+}
+
 Kernel make_batch_normalization(const graph::Node& node) {
   const double epsilon = node.attribute_float("epsilon", 1e-5F);
   return [=](Arguments& in, const Pass& pass) {
+    if (pass.imitate_inference) return imitate_inference(in, epsilon);
     const bool statistics = !pass.training || pass.update_statistics;
     return at::batch_norm(in[0], in[1], in[2], statistics ? in[3] : at::Tensor(),
                           statistics ? in[4] : at::Tensor(), pass.training, pass.momentum, epsilon,

@@ -25,7 +25,10 @@ using Route = std::vector<uint8_t>;
 struct Pass {
   bool training = false;           ///< normalise by the batch's statistics, not the running ones
   bool update_statistics = false;  ///< let the running statistics follow the batch's
-  double momentum = 0.1;           ///< weight of the batch in the running statistics
+  /// In training: the output that the running statistics give, with the gradients of the batch's
+  /// (batch renormalisation: Ioffe 2017).
+  bool imitate_inference = false;
+  double momentum = 0.1;  ///< weight of the batch in the running statistics
 };
 
 /// Immutable after construction. `model` and `graph` must outlive it. Throws Error for an operator

@@ -180,10 +180,9 @@ StepReport Joint::step(const Batch& batch, int64_t step) {
   report.loss.resize(static_cast<size_t>(top_) + 1);
   const Executor& executor = network_.executor();
   const Pass own_statistics{.training = true, .update_statistics = true};
-  // A mixed route normalises as it will at inference, by what its levels gather on their own routes:
-  // only so can the network learn to live with the difference. While masks still change much, the
-  // running statistics lag behind, and the batch's stand in for them.
-  const Pass mixed{.training = step < end_step_, .update_statistics = false};
+  // A mixed route meets, at inference, statistics that its levels gathered on their own routes: it
+  // learns under them, so that the network can live with the difference.
+  const Pass mixed{.training = true, .update_statistics = false, .imitate_inference = true};
 
   network_.refresh(top_);
   const at::Tensor teacher =
