@@ -1,5 +1,6 @@
-/* The C interface of strata: open a .strata file, make a session, run it at a level.
- * Stable ABI: opaque handles, plain types, no exceptions. C++ users may prefer strata.hpp.
+/* The C interface of strata: open a .strata file, make a session, run it at a level or by a
+ * deadline. Stable ABI: opaque handles, plain types, no exceptions. C++ users may prefer
+ * strata.hpp.
  *
  * Every function that can fail returns a strata_status; STRATA_OK is 0. strata_last_error() then
  * has one sentence that says what went wrong. Levels are numbered from 0, the sparsest. */
@@ -30,8 +31,24 @@ typedef enum strata_status {
   STRATA_IO_ERROR = 6,
   STRATA_RESOURCE_EXHAUSTED = 7,
   STRATA_FAILED_PRECONDITION = 8,
-  STRATA_INTERNAL = 9
+  STRATA_INTERNAL = 9,
+  STRATA_DEADLINE_EXCEEDED = 10, /* no answer in time, and a late one was not wanted */
+  STRATA_CANCELLED = 11
 } strata_status;
+
+/* Who chooses the level of each step; docs/deadlines.md describes them. */
+typedef enum strata_policy {
+  STRATA_POLICY_FIXED = 0,              /* one level throughout */
+  STRATA_POLICY_PER_REQUEST = 1,        /* one level, chosen at the start */
+  STRATA_POLICY_REROUTE = 2,            /* leaves a level once the estimate says that it is late */
+  STRATA_POLICY_LATEST_SAFE_SWITCH = 3, /* stays as long as the sparsest level can still save it */
+  STRATA_POLICY_BEST_ROUTE = 4          /* the most accurate route that is safe */
+} strata_policy;
+
+typedef enum strata_when_late {
+  STRATA_ANSWER_LATE = 0, /* when even the sparsest level is too slow: finish at that level */
+  STRATA_GIVE_UP = 1      /* return STRATA_DEADLINE_EXCEEDED as soon as that is clear */
+} strata_when_late;
 /* NOLINTEND(readability-identifier-naming) */
 
 /* An opened file; may be shared by sessions and threads. */
@@ -83,6 +100,93 @@ STRATA_API strata_status strata_session_run_route(strata_session* session,
 /* Frees the weights above `level` / reads them from the file again. */
 STRATA_API strata_status strata_session_drop_levels_above(strata_session* session, int level);
 STRATA_API strata_status strata_session_reload_levels(strata_session* session);
+
+/* ---- Profiles: how long each step takes at each level. A deadline needs one. ------------------
+ */
+
+/* Measures the session on this machine, which should be idle, and uses the result. runs: inferences
+ * per level, at most 100000, 0 = as many as fit into three seconds. */
+STRATA_API strata_status strata_session_measure_profile(strata_session* session, int64_t runs);
+/* Uses a profile that was stored, e.g. by `strata profile`. path: NULL = FILE.profile beside the
+ * model. STRATA_NOT_FOUND: no such file. STRATA_FAILED_PRECONDITION: it was measured for another
+ * model, processor, build, batch or thread count; strata_last_error() says which. */
+STRATA_API strata_status strata_session_load_profile(strata_session* session, const char* path);
+/* Adds the session's profile, as refreshed by its inferences, to a file; path as above. */
+STRATA_API strata_status strata_session_save_profile(const strata_session* session,
+                                                     const char* path);
+/* 1 if the session has a profile, else 0. */
+STRATA_API int strata_session_has_profile(const strata_session* session);
+
+/* ---- Cancellation: how another thread stops an inference between two steps. -------------------
+ */
+
+/* May be shared by sessions and threads. */
+typedef struct strata_cancellation strata_cancellation;
+STRATA_API strata_status strata_cancellation_create(strata_cancellation** cancellation);
+/* Not before the runs that use it have returned. NULL is ignored. */
+STRATA_API void strata_cancellation_destroy(strata_cancellation* cancellation);
+/* From any thread, also from a signal handler. Runs that use it, now and later, return
+ * STRATA_CANCELLED until it is reset. NULL is ignored. */
+STRATA_API void strata_cancellation_request(strata_cancellation* cancellation);
+STRATA_API void strata_cancellation_reset(strata_cancellation* cancellation);
+
+/* ---- Running by a deadline --------------------------------------------------------------------
+ */
+
+/* Nanoseconds of the clock that deadlines refer to: CLOCK_MONOTONIC, std::chrono::steady_clock. */
+STRATA_API int64_t strata_clock_ns(void);
+
+#define STRATA_NO_DEADLINE INT64_MAX
+
+/* NOLINTBEGIN(readability-identifier-naming): C names its structures so. */
+/* Fill it with strata_run_options_init(), then change what is to be different: later versions may
+ * add fields. */
+typedef struct strata_run_options {
+  size_t struct_size;   /* set by strata_run_options_init() */
+  int64_t deadline_ns;  /* reading of strata_clock_ns(); default STRATA_NO_DEADLINE */
+  double within_ns;     /* the same as a duration from the call; the earlier of both holds. Zero and
+                           below: over already. Default: infinity. NaN is an error */
+  strata_policy policy; /* default STRATA_POLICY_BEST_ROUTE */
+  strata_when_late when_late; /* default STRATA_ANSWER_LATE */
+  int level;                  /* STRATA_POLICY_FIXED: the level; else the highest one allowed.
+                                 Default -1: the highest that is loaded */
+  double nines;               /* wanted: a miss probability of 10^-nines; default 3, above 0 */
+  double reserve_ns;          /* kept free before the deadline for what follows; default 0 */
+  const strata_cancellation* cancellation; /* default NULL: cannot be cancelled */
+} strata_run_options;
+STRATA_API void strata_run_options_init(strata_run_options* options);
+
+/* One inference; before each step the policy chooses its level. options: NULL = the defaults.
+ * STRATA_OK: the outputs are whole, and in time unless STRATA_ANSWER_LATE allows them to be late
+ * (strata_session_last_run() says). After anything else they are undefined.
+ * STRATA_FAILED_PRECONDITION: a deadline, and no profile. */
+STRATA_API strata_status strata_session_run_by(strata_session* session, const float* const* inputs,
+                                               float* const* outputs,
+                                               const strata_run_options* options);
+
+/* The account of the last strata_session_run_by(), however it ended. Times in nanoseconds since its
+ * call. */
+typedef struct strata_run_report {
+  size_t steps_run;   /* of strata_session_step_count() */
+  int completed;      /* 1: every step ran */
+  int met;            /* 1: completed, and not after the deadline */
+  int reroutes;       /* changes of level between two steps */
+  double deadline_ns; /* infinity: none */
+  double expected_ns; /* the end, as estimated at the start; 0 without a profile */
+  double total_ns;    /* the end */
+  double slowdown;    /* believed afterwards: observed time / profiled time */
+} strata_run_report;
+typedef struct strata_step_report {
+  int level;
+  double expected_ns; /* as estimated just before the step; 0 without a profile */
+  double observed_ns;
+} strata_step_report;
+/* NOLINTEND(readability-identifier-naming) */
+STRATA_API strata_status strata_session_last_run(const strata_session* session,
+                                                 strata_run_report* report);
+/* Step `step` of it, 0 <= step < steps_run. */
+STRATA_API strata_status strata_session_last_step(const strata_session* session, size_t step,
+                                                  strata_step_report* report);
 
 #ifdef __cplusplus
 }

@@ -2,9 +2,11 @@
 // strata::api::Error; code without exceptions uses strata.h.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -55,6 +57,60 @@ struct SessionOptions {
   std::string graph = {};  ///< empty = the only one
 };
 
+/// Lets one thread stop the inferences of others between two steps. Must outlive the runs that use
+/// it.
+class Cancellation {
+ public:
+  Cancellation() {
+    strata_cancellation* made = nullptr;
+    check(strata_cancellation_create(&made));
+    handle_.reset(made);
+  }
+  /// Runs that use it, now and later, end with STRATA_CANCELLED until reset(). From any thread.
+  void request() { strata_cancellation_request(handle_.get()); }
+  void reset() { strata_cancellation_reset(handle_.get()); }
+  [[nodiscard]] const strata_cancellation* get() const { return handle_.get(); }
+
+ private:
+  struct Destroy {
+    void operator()(strata_cancellation* cancellation) const {
+      strata_cancellation_destroy(cancellation);
+    }
+  };
+  std::unique_ptr<strata_cancellation, Destroy> handle_;
+};
+
+/// What one inference by a deadline may and must do. See strata_run_options.
+struct RunOptions {
+  using Clock = std::chrono::steady_clock;
+  std::optional<Clock::time_point> deadline = {};       ///< when the answer is needed
+  std::optional<std::chrono::nanoseconds> within = {};  ///< the same as a duration from the call;
+                                                        ///< the earlier of both holds
+  strata_policy policy = STRATA_POLICY_BEST_ROUTE;
+  strata_when_late when_late = STRATA_ANSWER_LATE;
+  int level = -1;    ///< fixed policy: the level; else the highest one allowed; -1: what is loaded
+  double nines = 3;  ///< wanted: a miss probability of 10^-nines
+  std::chrono::nanoseconds reserve = {};       ///< kept free before the deadline
+  const Cancellation* cancellation = nullptr;  ///< null: cannot be cancelled
+};
+
+struct StepReport {
+  int level = 0;
+  std::chrono::duration<double, std::nano> expected = {};  ///< 0 without a profile
+  std::chrono::duration<double, std::nano> observed = {};
+};
+
+/// How an inference ended, and the route that it took. Durations count from the call.
+struct RunReport {
+  strata_status status = STRATA_OK;  ///< or STRATA_DEADLINE_EXCEEDED, STRATA_CANCELLED
+  bool met = false;                  ///< the outputs are whole and were there in time
+  int reroutes = 0;                  ///< changes of level between two steps
+  std::chrono::duration<double, std::nano> expected = {};  ///< as estimated at the start
+  std::chrono::duration<double, std::nano> total = {};
+  double slowdown = 1;  ///< believed afterwards: observed time / profiled time
+  [[nodiscard]] bool ok() const { return status == STRATA_OK; }
+};
+
 /// Runs one graph. One caller at a time; sessions run in parallel with each other.
 class Session {
  public:
@@ -96,6 +152,70 @@ class Session {
     float* out = output.data();
     check(strata_session_run_route(handle_.get(), &in, &out, levels.data()));
   }
+
+  /// One inference of a graph with one input and one output by a deadline. That it gave up or was
+  /// cancelled is in the report and not thrown: it is a part of normal operation. The outputs are
+  /// whole if the report is ok(). Errors: as of run(); a deadline without a profile.
+  RunReport run(std::span<const float> input, std::span<float> output, const RunOptions& options) {
+    check_sizes(input, output);
+    strata_run_options plain;
+    strata_run_options_init(&plain);
+    if (options.deadline) {
+      plain.deadline_ns =
+          std::chrono::duration_cast<std::chrono::nanoseconds>(options.deadline->time_since_epoch())
+              .count();
+    }
+    if (options.within) plain.within_ns = static_cast<double>(options.within->count());
+    plain.policy = options.policy;
+    plain.when_late = options.when_late;
+    plain.level = options.level;
+    plain.nines = options.nines;
+    plain.reserve_ns = static_cast<double>(options.reserve.count());
+    if (options.cancellation != nullptr) plain.cancellation = options.cancellation->get();
+    const float* in = input.data();
+    float* out = output.data();
+    const strata_status status = strata_session_run_by(handle_.get(), &in, &out, &plain);
+    if (status != STRATA_DEADLINE_EXCEEDED && status != STRATA_CANCELLED) check(status);
+    strata_run_report report;
+    check(strata_session_last_run(handle_.get(), &report));
+    using Nanoseconds = std::chrono::duration<double, std::nano>;
+    return {status,
+            report.met != 0,
+            report.reroutes,
+            Nanoseconds(report.expected_ns),
+            Nanoseconds(report.total_ns),
+            report.slowdown};
+  }
+  /// The steps of the last run by a deadline; fewer than step_count() if it did not complete.
+  [[nodiscard]] std::vector<StepReport> last_route() const {
+    strata_run_report report;
+    check(strata_session_last_run(handle_.get(), &report));
+    std::vector<StepReport> steps(report.steps_run);
+    for (size_t i = 0; i < steps.size(); ++i) {
+      strata_step_report step;
+      check(strata_session_last_step(handle_.get(), i, &step));
+      steps[i].level = step.level;
+      steps[i].expected = std::chrono::duration<double, std::nano>(step.expected_ns);
+      steps[i].observed = std::chrono::duration<double, std::nano>(step.observed_ns);
+    }
+    return steps;
+  }
+
+  /// Measures how long each step takes at each level on this machine, which should be idle, and
+  /// uses it. `runs` inferences per level; 0: as many as fit into three seconds.
+  void measure_profile(int64_t runs = 0) {
+    check(strata_session_measure_profile(handle_.get(), runs));
+  }
+  /// Uses a stored profile; empty: FILE.profile beside the model. Errors: there is none
+  /// (STRATA_NOT_FOUND), or it was measured with something else (STRATA_FAILED_PRECONDITION).
+  void load_profile(const std::string& path = {}) {
+    check(strata_session_load_profile(handle_.get(), path.empty() ? nullptr : path.c_str()));
+  }
+  /// Stores the profile as refreshed since.
+  void save_profile(const std::string& path = {}) const {
+    check(strata_session_save_profile(handle_.get(), path.empty() ? nullptr : path.c_str()));
+  }
+  [[nodiscard]] bool has_profile() const { return strata_session_has_profile(handle_.get()) != 0; }
 
   void drop_levels_above(int level) {
     check(strata_session_drop_levels_above(handle_.get(), level));

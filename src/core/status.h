@@ -23,6 +23,8 @@ enum class StatusCode : uint8_t {
   kResourceExhausted = 7,   ///< memory or disk is full
   kFailedPrecondition = 8,  ///< valid call at the wrong time
   kInternal = 9,            ///< a bug in strata
+  kDeadlineExceeded = 10,   ///< no answer in time, and a late one was not wanted
+  kCancelled = 11,          ///< somebody asked to stop
 };
 
 class [[nodiscard]] Status {
@@ -85,6 +87,12 @@ inline Status resource_exhausted(std::string message) {
 }
 inline Status failed_precondition(std::string message) {
   return {StatusCode::kFailedPrecondition, std::move(message)};
+}
+inline Status deadline_exceeded(std::string message) {
+  return {StatusCode::kDeadlineExceeded, std::move(message)};
+}
+inline Status cancelled(std::string message) {
+  return {StatusCode::kCancelled, std::move(message)};
 }
 inline Status internal_error(std::string message) {
   return {StatusCode::kInternal, std::move(message)};

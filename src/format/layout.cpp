@@ -129,7 +129,8 @@ Result<Layout> parse_header(std::span<const uint8_t> bytes, const std::string& n
   }
   STRATA_ASSIGN_OR_RETURN(Layout layout, parse_fields(bytes, name));
   const size_t checksum_at = layout.metadata.begin - kChecksumSize;
-  if (checksum(bytes.first(checksum_at)) != load<uint64_t>(bytes, checksum_at)) {
+  layout.header_checksum = load<uint64_t>(bytes, checksum_at);
+  if (checksum(bytes.first(checksum_at)) != layout.header_checksum) {
     return damaged_header(name, "the checksum of its header does not match");
   }
   return layout;

@@ -81,7 +81,8 @@ struct Region {
 };
 
 struct Layout {
-  uint64_t metadata_size = 0;  ///< without padding
+  uint64_t metadata_size = 0;    ///< without padding
+  uint64_t header_checksum = 0;  ///< as read; 0 in a layout that was not read
   Region metadata;
   std::vector<Region> levels;  ///< as declared; a file may hold fewer
 };

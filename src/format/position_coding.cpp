@@ -281,7 +281,11 @@ std::optional<std::vector<uint32_t>> decode_positions(PositionCode code,
 }
 
 double entropy_bits(uint64_t free, uint64_t taken) {
-  const auto log_factorial = [](uint64_t n) { return std::lgamma(static_cast<double>(n) + 1); };
+  // Not std::lgamma, which writes to a global variable: files are opened from several threads.
+  const auto log_factorial = [](uint64_t n) {
+    int sign = 0;
+    return ::lgamma_r(static_cast<double>(n) + 1, &sign);
+  };
   const double nats = log_factorial(free) - log_factorial(taken) - log_factorial(free - taken);
   return std::max(0.0, nats / std::log(2.0));
 }

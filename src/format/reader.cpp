@@ -115,6 +115,7 @@ class FileReader final : public Reader {
   ValueType value_type() const override { return metadata_.values; }
   uint64_t file_bytes() const override { return bytes().size(); }
   uint64_t metadata_bytes() const override { return layout_.metadata.size(); }
+  uint64_t identity() const override { return layout_.header_checksum; }
   int declared_level_count() const override { return static_cast<int>(layout_.levels.size()); }
   int level_count() const override { return static_cast<int>(blocks_.size()); }
   const std::vector<LevelBlock>& blocks() const override { return blocks_; }

@@ -51,6 +51,9 @@ class Reader {
   [[nodiscard]] virtual ValueType value_type() const = 0;
   [[nodiscard]] virtual uint64_t file_bytes() const = 0;
   [[nodiscard]] virtual uint64_t metadata_bytes() const = 0;
+  /// Tells this file from any other: the checksum of its header, which holds the checksums of all
+  /// that follows. The same for a file that was cut at a level's end.
+  [[nodiscard]] virtual uint64_t identity() const = 0;
   /// Levels that the file was written with / that are present in it (fewer if it was cut).
   [[nodiscard]] virtual int declared_level_count() const = 0;
   [[nodiscard]] virtual int level_count() const = 0;

@@ -1,13 +1,24 @@
 // The C interface (include/strata/strata.h) over Reader and Session. Nothing is thrown: the last
 // failure of each thread waits in strata_last_error().
+#include <algorithm>
+#include <cmath>
+#include <limits>
 #include <memory>
+#include <new>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "core/cancellation.h"
+#include "core/clock.h"
 #include "format/reader.h"
+#include "runtime/profile_measurement.h"
 #include "runtime/session.h"
 #include "strata/strata.h"
+
+struct strata_cancellation {
+  strata::Cancellation cancellation;
+};
 
 struct strata_model {
   std::shared_ptr<const strata::format::Reader> reader;
@@ -25,6 +36,13 @@ struct strata_session {
 namespace {
 
 static_assert(STRATA_INTERNAL == static_cast<int>(strata::StatusCode::kInternal));
+static_assert(STRATA_CANCELLED == static_cast<int>(strata::StatusCode::kCancelled));
+static_assert(STRATA_POLICY_BEST_ROUTE == static_cast<int>(strata::route::PolicyKind::kBestRoute));
+static_assert(STRATA_GIVE_UP == static_cast<int>(strata::route::OnInfeasible::kGiveUp));
+static_assert(STRATA_NO_DEADLINE == strata::runtime::kNoDeadline);
+
+/// What the first version of strata_run_options had; later ones only add to it.
+constexpr size_t kFirstOptionsSize = sizeof(strata_run_options);
 
 std::string& last_error() {
   thread_local std::string message;
@@ -65,6 +83,41 @@ strata_status bind(strata_session* session, const float* const* inputs, float* c
     session->outputs[i].data = {outputs[i], session->output_sizes[i]};
   }
   return STRATA_OK;
+}
+
+strata::Result<strata::runtime::RunOptions> translate(const strata_run_options* given) {
+  strata_run_options defaults;
+  strata_run_options_init(&defaults);
+  if (given != nullptr && given->struct_size < kFirstOptionsSize) {
+    return strata::invalid_argument(
+        "the options have not been filled by strata_run_options_init()");
+  }
+  const strata_run_options& from = given == nullptr ? defaults : *given;
+  const auto policy = static_cast<int>(from.policy);
+  if (policy < STRATA_POLICY_FIXED || policy > STRATA_POLICY_BEST_ROUTE) {
+    return strata::invalid_argument("there is no policy " + std::to_string(policy));
+  }
+  const auto late = static_cast<int>(from.when_late);
+  if (late != STRATA_ANSWER_LATE && late != STRATA_GIVE_UP) {
+    return strata::invalid_argument("there is no " + std::to_string(late) +
+                                    " as what to do when it is late");
+  }
+  if (!(from.nines > 0) || !std::isfinite(from.nines)) {
+    return strata::invalid_argument("the wanted nines must be a number above 0, not " +
+                                    std::to_string(from.nines));
+  }
+  strata::runtime::RunOptions options;
+  options.deadline_ns = from.deadline_ns;
+  options.within_ns = from.within_ns;
+  options.policy.kind = static_cast<strata::route::PolicyKind>(policy);
+  options.policy.on_infeasible = static_cast<strata::route::OnInfeasible>(late);
+  options.policy.level = from.level;
+  // More nines than a double can tell from certainty mean as many as it can.
+  options.policy.miss_probability =
+      std::max(std::pow(10.0, -from.nines), std::numeric_limits<double>::min());
+  options.policy.reserve_ns = from.reserve_ns;
+  options.cancellation = from.cancellation == nullptr ? nullptr : &from.cancellation->cancellation;
+  return options;
 }
 
 }  // namespace
@@ -183,6 +236,100 @@ strata_status strata_session_drop_levels_above(strata_session* session, int leve
 strata_status strata_session_reload_levels(strata_session* session) {
   if (session == nullptr) return report(strata::invalid_argument("the session must not be NULL"));
   return report(session->session->reload_levels());
+}
+
+strata_status strata_session_measure_profile(strata_session* session, int64_t runs) {
+  if (session == nullptr) return report(strata::invalid_argument("the session must not be NULL"));
+  strata::runtime::ProfileMeasurementOptions options;
+  options.runs = runs;
+  const auto measured = strata::runtime::measure_profile(*session->session, options);
+  if (!measured.ok()) return report(measured.status());
+  return report(session->session->set_profile(measured->table));
+}
+
+strata_status strata_session_load_profile(strata_session* session, const char* path) {
+  if (session == nullptr) return report(strata::invalid_argument("the session must not be NULL"));
+  return report(session->session->load_profile(path == nullptr ? "" : path));
+}
+
+strata_status strata_session_save_profile(const strata_session* session, const char* path) {
+  if (session == nullptr) return report(strata::invalid_argument("the session must not be NULL"));
+  return report(session->session->save_profile(path == nullptr ? "" : path));
+}
+
+int strata_session_has_profile(const strata_session* session) {
+  return session != nullptr && session->session->profile() != nullptr ? 1 : 0;
+}
+
+strata_status strata_cancellation_create(strata_cancellation** cancellation) {
+  if (cancellation == nullptr) {
+    return report(strata::invalid_argument("the place for the cancellation must not be NULL"));
+  }
+  auto* made = new (std::nothrow) strata_cancellation;
+  if (made == nullptr) return report(strata::resource_exhausted("there is no memory left"));
+  *cancellation = made;
+  return STRATA_OK;
+}
+
+void strata_cancellation_destroy(strata_cancellation* cancellation) { delete cancellation; }
+
+void strata_cancellation_request(strata_cancellation* cancellation) {
+  if (cancellation != nullptr) cancellation->cancellation.request();
+}
+
+void strata_cancellation_reset(strata_cancellation* cancellation) {
+  if (cancellation != nullptr) cancellation->cancellation.reset();
+}
+
+int64_t strata_clock_ns(void) { return strata::monotonic_ns(); }
+
+void strata_run_options_init(strata_run_options* options) {
+  if (options == nullptr) return;
+  *options = {sizeof *options,
+              STRATA_NO_DEADLINE,
+              std::numeric_limits<double>::infinity(),
+              STRATA_POLICY_BEST_ROUTE,
+              STRATA_ANSWER_LATE,
+              -1,
+              3,
+              0,
+              nullptr};
+}
+
+strata_status strata_session_run_by(strata_session* session, const float* const* inputs,
+                                    float* const* outputs, const strata_run_options* options) {
+  if (const strata_status status = bind(session, inputs, outputs); status != STRATA_OK) {
+    return status;
+  }
+  const auto translated = translate(options);
+  if (!translated.ok()) return report(translated.status());
+  return report(session->session->run(session->inputs, session->outputs, translated.value()));
+}
+
+strata_status strata_session_last_run(const strata_session* session, strata_run_report* result) {
+  if (session == nullptr || result == nullptr) {
+    return report(
+        strata::invalid_argument("the session and the place for the report must not be NULL"));
+  }
+  const strata::runtime::RunReport& last = session->session->last_run();
+  *result = {last.steps.size(), last.completed ? 1 : 0, last.met ? 1 : 0, last.reroutes,
+             last.deadline_ns,  last.expected_ns,       last.total_ns,    last.slowdown};
+  return STRATA_OK;
+}
+
+strata_status strata_session_last_step(const strata_session* session, size_t step,
+                                       strata_step_report* result) {
+  if (session == nullptr || result == nullptr) {
+    return report(
+        strata::invalid_argument("the session and the place for the report must not be NULL"));
+  }
+  const auto steps = session->session->last_run().steps;
+  if (step >= steps.size()) {
+    return report(strata::out_of_range("step " + std::to_string(step) + " did not run, " +
+                                       std::to_string(steps.size()) + " steps did"));
+  }
+  *result = {steps[step].level, steps[step].expected_ns, steps[step].observed_ns};
+  return STRATA_OK;
 }
 
 }  // extern "C"

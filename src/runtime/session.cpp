@@ -3,15 +3,18 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 
-#include "core/clock.h"
+#include "core/cpu_name.h"
 #include "core/thread_pool.h"
+#include "format/layout.h"
 #include "kernels/target.h"
 #include "runtime/memory_plan.h"
 #include "runtime/packed_weights.h"
 #include "runtime/plan.h"
+#include "runtime/router.h"
 #include "runtime/step_runner.h"
 
 namespace strata::runtime {
@@ -90,6 +93,9 @@ class PlannedSession final : public Session {
     STRATA_ASSIGN_OR_RETURN(StepRunner runner, StepRunner::create(session->plan_, session->memory_,
                                                                   target, options.threads));
     session->runner_.emplace(std::move(runner));
+    session->target_ = kernels::target_name(target);
+    session->clock_ = options.clock;
+    session->router_.emplace(session->plan_.steps.size());
     session->levels_.resize(session->plan_.steps.size());
     session->input_data_.resize(session->plan_.inputs.size());
     session->output_data_.resize(session->plan_.outputs.size());
@@ -143,6 +149,62 @@ class PlannedSession final : public Session {
                               " steps");
     }
     return execute(inputs, outputs, levels, step_ns.data());
+  }
+
+  Status run(std::span<const InputView> inputs, std::span<const OutputView> outputs,
+             const RunOptions& options) override {
+    // First of all: what run() does before its first step is a part of its time.
+    const int64_t called = clock_.now_ns();
+    STRATA_RETURN_IF_ERROR(router_->begin(options, level_count_, called));
+    STRATA_RETURN_IF_ERROR(check_data(inputs, outputs));
+    const Buffers buffers = bind(inputs, outputs);
+    for (size_t i = 0; i < plan_.steps.size(); ++i) {
+      const Router::Next next = router_->choose(i);
+      if (next != Router::Next::kRun) return router_->finish(next, clock_.now_ns());
+      run_step(i, router_->level(), buffers);
+      router_->after_step(i, clock_.now_ns());
+    }
+    for (size_t i = 0; i < outputs.size(); ++i) runner_->copy_output(i, buffers);
+    return router_->finish(Router::Next::kRun, clock_.now_ns());
+  }
+
+  [[nodiscard]] const RunReport& last_run() const override { return router_->report(); }
+
+  Status set_profile(const route::ProfileTable& table) override {
+    return router_->set_profile(table, level_count_);
+  }
+  [[nodiscard]] const route::Profile* profile() const override { return router_->profile(); }
+
+  [[nodiscard]] ProfileFingerprint fingerprint() const override {
+    std::string sizes;  // of everything that the time of a step depends on, weights excepted
+    for (const Step& step : plan_.steps) {
+      sizes += step.name + ' ' + step.label + ' ' + std::to_string(step.dense_macs) + ' ' +
+               std::to_string(plan_.tensors[static_cast<size_t>(step.output)].elements()) + '\n';
+    }
+    ProfileFingerprint fingerprint;
+    fingerprint.model = reader_ == nullptr ? 0 : reader_->identity();
+    fingerprint.graph =
+        format::checksum({reinterpret_cast<const uint8_t*>(sizes.data()), sizes.size()});
+    fingerprint.threads = threads();
+    fingerprint.cpu = cpu_name() + ", " + target_;
+    fingerprint.build = STRATA_BUILD;
+    return fingerprint;
+  }
+
+  Status load_profile(const std::string& path) override {
+    STRATA_ASSIGN_OR_RETURN(const std::string place, place_of_profile(path));
+    STRATA_ASSIGN_OR_RETURN(const auto profiles, read_profiles(place));
+    STRATA_ASSIGN_OR_RETURN(const StoredProfile* stored,
+                            find_profile(profiles, fingerprint(), place));
+    return set_profile(stored->table);
+  }
+
+  [[nodiscard]] Status save_profile(const std::string& path) const override {
+    STRATA_ASSIGN_OR_RETURN(const std::string place, place_of_profile(path));
+    if (profile() == nullptr) {
+      return failed_precondition("the session has no profile to save; measure one first");
+    }
+    return add_profile(place, {fingerprint(), profile()->table()});
   }
 
   Status drop_levels_above(int level) override {
@@ -205,11 +267,20 @@ class PlannedSession final : public Session {
                             std::to_string(tensor.elements()));
   }
 
-  [[nodiscard]] Status check(std::span<const InputView> inputs, std::span<const OutputView> outputs,
-                             std::span<const uint8_t> levels) const {
+  [[nodiscard]] Result<std::string> place_of_profile(const std::string& path) const {
+    if (!path.empty()) return path;
+    if (reader_ == nullptr) {
+      return failed_precondition(
+          "the session was made from a model in memory, nothing lies beside it; name the file of "
+          "the profile");
+    }
+    return profile_path(reader_->path());
+  }
+
+  [[nodiscard]] Status check_data(std::span<const InputView> inputs,
+                                  std::span<const OutputView> outputs) const {
     STRATA_RETURN_IF_ERROR(check_count("inputs", inputs.size(), plan_.inputs.size()));
     STRATA_RETURN_IF_ERROR(check_count("outputs", outputs.size(), plan_.outputs.size()));
-    STRATA_RETURN_IF_ERROR(check_count("step levels", levels.size(), plan_.steps.size()));
     for (size_t i = 0; i < inputs.size(); ++i) {
       STRATA_RETURN_IF_ERROR(check_size("input", plan_.input_infos[i],
                                         plan_.tensors[static_cast<size_t>(plan_.inputs[i])],
@@ -220,21 +291,35 @@ class PlannedSession final : public Session {
                                         plan_.tensors[static_cast<size_t>(plan_.outputs[i])],
                                         outputs[i].data.size()));
     }
+    return {};
+  }
+
+  [[nodiscard]] Status check_levels(std::span<const uint8_t> levels) const {
+    STRATA_RETURN_IF_ERROR(check_count("step levels", levels.size(), plan_.steps.size()));
     for (const uint8_t level : levels) STRATA_RETURN_IF_ERROR(check_level(level));
     return {};
   }
 
-  Status execute(std::span<const InputView> inputs, std::span<const OutputView> outputs,
-                 std::span<const uint8_t> levels, int64_t* step_ns) {
-    STRATA_RETURN_IF_ERROR(check(inputs, outputs, levels));
+  Buffers bind(std::span<const InputView> inputs, std::span<const OutputView> outputs) {
     for (size_t i = 0; i < inputs.size(); ++i) input_data_[i] = inputs[i].data.data();
     for (size_t i = 0; i < outputs.size(); ++i) output_data_[i] = outputs[i].data.data();
-    const Buffers buffers{input_data_, output_data_};
-    int64_t before = step_ns == nullptr ? 0 : monotonic_ns();
+    return {input_data_, output_data_};
+  }
+
+  void run_step(size_t step, int level, const Buffers& buffers) {
+    runner_->run(step, weights_[step], level, buffers, *pool_);
+  }
+
+  Status execute(std::span<const InputView> inputs, std::span<const OutputView> outputs,
+                 std::span<const uint8_t> levels, int64_t* step_ns) {
+    STRATA_RETURN_IF_ERROR(check_data(inputs, outputs));
+    STRATA_RETURN_IF_ERROR(check_levels(levels));
+    const Buffers buffers = bind(inputs, outputs);
+    int64_t before = step_ns == nullptr ? 0 : clock_.now_ns();
     for (size_t i = 0; i < plan_.steps.size(); ++i) {
-      runner_->run(i, weights_[i], levels[i], buffers, *pool_);
+      run_step(i, levels[i], buffers);
       if (step_ns != nullptr) {
-        const int64_t now = monotonic_ns();
+        const int64_t now = clock_.now_ns();
         step_ns[i] = now - before;
         before = now;
       }
@@ -252,7 +337,10 @@ class PlannedSession final : public Session {
   int level_count_ = 0;
   std::unique_ptr<ThreadPool> pool_;
   std::optional<StepRunner> runner_;
-  std::vector<uint8_t> levels_;  ///< of run()
+  std::optional<Router> router_;
+  Clock clock_;
+  std::string target_;           ///< instruction set
+  std::vector<uint8_t> levels_;  ///< of run() at one level
   std::vector<const float*> input_data_;
   std::vector<float*> output_data_;
 };

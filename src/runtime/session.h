@@ -9,18 +9,23 @@
 #include <string>
 #include <vector>
 
+#include "core/clock.h"
 #include "core/status.h"
 #include "format/reader.h"
 #include "graph/graph.h"
+#include "route/profile.h"
+#include "runtime/profile_file.h"
+#include "runtime/run_options.h"
 #include "sparse/nested_model.h"
 
 namespace strata::runtime {
 
 struct SessionOptions {
-  int threads = 1;           ///< 1..64; the calling thread is one of them
-  std::string graph;         ///< which graph of the model; empty = the only one
-  graph::Bindings bindings;  ///< sizes of symbolic dimensions; those not named are 1
-  int max_level = -1;        ///< load levels 0..max_level; -1 = all that the file has
+  int threads = 1;                ///< 1..64; the calling thread is one of them
+  std::string graph = {};         ///< which graph of the model; empty = the only one
+  graph::Bindings bindings = {};  ///< sizes of symbolic dimensions; those not named are 1
+  int max_level = -1;             ///< load levels 0..max_level; -1 = all that the file has
+  Clock clock = {};               ///< what deadlines refer to; monotonic_ns() but in tests
 };
 
 /// Dense row-major float32 data that the caller owns.
@@ -78,6 +83,30 @@ class Session {
   /// Runs as run_route() and stores the duration of each step in nanoseconds (steps().size()).
   virtual Status run_timed(std::span<const InputView> inputs, std::span<const OutputView> outputs,
                            std::span<const uint8_t> levels, std::span<int64_t> step_ns) = 0;
+
+  /// One inference under a deadline: before each step the policy chooses its level. OK is an answer
+  /// (under kAnswerLate perhaps late, see last_run()). After any error the outputs are undefined;
+  /// kDeadlineExceeded: there is no answer in time and a late one is not wanted, found out as early
+  /// as the estimate allows; kCancelled: `options.cancellation` was requested before a step.
+  /// Other errors: those of run(), invalid options, a deadline without a profile.
+  virtual Status run(std::span<const InputView> inputs, std::span<const OutputView> outputs,
+                     const RunOptions& options) = 0;
+  /// The account of the last run() with RunOptions, however it ended. Valid until the next one.
+  [[nodiscard]] virtual const RunReport& last_run() const = 0;
+
+  /// The times that estimates start from (see profile_measurement.h). Forgets what was learned.
+  /// Errors: a table for another number of steps, or for fewer levels than are loaded.
+  virtual Status set_profile(const route::ProfileTable& table) = 0;
+  /// As refreshed by the inferences since; null: none yet.
+  [[nodiscard]] virtual const route::Profile* profile() const = 0;
+  /// What a stored profile must have been measured with to serve this session.
+  [[nodiscard]] virtual ProfileFingerprint fingerprint() const = 0;
+  /// Takes the profile for this session from a file; empty: the one beside the model. Errors: no
+  /// such file, damage, and, with what differs, a profile of another model, processor, build, batch
+  /// or thread count. The session's profile then stays as it was.
+  virtual Status load_profile(const std::string& path = {}) = 0;
+  /// Adds the session's profile as it is now to a file, atomically. Errors: no profile; writing.
+  [[nodiscard]] virtual Status save_profile(const std::string& path = {}) const = 0;
 
   /// Frees the weights of the levels above `level`; they can be had back from the file.
   virtual Status drop_levels_above(int level) = 0;

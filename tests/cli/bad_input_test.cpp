@@ -22,6 +22,7 @@ class BadModel : public StrataTest {
     expect_error(strata({"inspect", name}), expected);
     expect_error(strata({"eval", name, "--data", "digits"}), expected);
     expect_error(strata({"bench", name, "--runs", "1"}), expected);
+    expect_error(strata({"profile", name, "--runs", "1"}), expected);
     expect_error(strata({"export", name, "--level", "0", "-o", "x.onnx"}), expected);
     expect_error(strata({"report", name, "-o", "x.html"}), expected);
   }

@@ -6,8 +6,8 @@ namespace {
 
 using CommandLine = StrataTest;
 
-const std::vector<std::string> kVerbs = {"train",  "init",   "inspect",    "eval",   "bench",
-                                         "export", "report", "completion", "version"};
+const std::vector<std::string> kVerbs = {"train",   "init",   "inspect", "eval",       "bench",
+                                         "profile", "export", "report",  "completion", "version"};
 
 TEST_F(CommandLine, HelpNamesEveryVerbAndEveryVerbTeachesByExample) {
   const Outcome help = strata({"--help"});

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <filesystem>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -87,6 +88,139 @@ TEST_F(PublicInterface, SaysWhatIsWrong) {
   }
   input.pop_back();
   EXPECT_THROW(session.run(input, output, 0), strata::api::Error);
+}
+
+TEST_F(PublicInterface, AnswersByADeadline) {
+  const strata::api::Model model(path_.string());
+  strata::api::Session session(model);
+  const std::vector<float> input(session.input_size(), 0.25F);
+  std::vector<float> output(session.output_size()), sparse(output), dense(output);
+  session.run(input, sparse, 0);
+  session.run(input, dense, 1);
+  try {
+    session.run(input, output, {.within = std::chrono::hours(1)});
+    FAIL() << "there is no profile yet";
+  } catch (const strata::api::Error& error) {
+    EXPECT_EQ(error.status(), STRATA_FAILED_PRECONDITION) << error.what();
+  }
+  EXPECT_FALSE(session.has_profile());
+  session.measure_profile(5);
+  EXPECT_TRUE(session.has_profile());
+
+  const auto leisurely = session.run(input, output, {.within = std::chrono::hours(1)});
+  EXPECT_TRUE(leisurely.ok());
+  EXPECT_TRUE(leisurely.met);
+  EXPECT_EQ(output, dense);
+  EXPECT_GT(leisurely.expected.count(), 0);
+  EXPECT_GT(leisurely.total.count(), 0);
+  const auto route = session.last_route();
+  ASSERT_EQ(route.size(), session.step_count());
+  for (const auto& step : route) {
+    EXPECT_EQ(step.level, 1);
+    EXPECT_GT(step.expected.count(), 0);
+  }
+
+  const auto late = session.run(input, output, {.deadline = std::chrono::steady_clock::now()});
+  EXPECT_TRUE(late.ok());
+  EXPECT_FALSE(late.met);
+  EXPECT_EQ(output, sparse);
+  EXPECT_EQ(session.last_route().front().level, 0);
+
+  const auto given_up = session.run(
+      input, output, {.within = std::chrono::nanoseconds(0), .when_late = STRATA_GIVE_UP});
+  EXPECT_EQ(given_up.status, STRATA_DEADLINE_EXCEEDED);
+  EXPECT_TRUE(session.last_route().empty());
+  for (const auto policy : {STRATA_POLICY_FIXED, STRATA_POLICY_PER_REQUEST, STRATA_POLICY_REROUTE,
+                            STRATA_POLICY_LATEST_SAFE_SWITCH, STRATA_POLICY_BEST_ROUTE}) {
+    EXPECT_TRUE(
+        session.run(input, output, {.within = std::chrono::hours(1), .policy = policy}).met);
+  }
+}
+
+TEST_F(PublicInterface, CancelsFromAnotherThread) {
+  const strata::api::Model model(path_.string());
+  strata::api::Session session(model);
+  const std::vector<float> input(session.input_size(), 0.25F);
+  std::vector<float> output(session.output_size());
+  strata::api::Cancellation cancellation;
+  std::thread other([&cancellation] { cancellation.request(); });
+  strata::api::RunReport report;
+  while (report.ok()) report = session.run(input, output, {.cancellation = &cancellation});
+  other.join();
+  EXPECT_EQ(report.status, STRATA_CANCELLED);
+  EXPECT_FALSE(report.met);
+  cancellation.reset();
+  EXPECT_TRUE(session.run(input, output, {.cancellation = &cancellation}).ok());
+}
+
+TEST_F(PublicInterface, StoresProfilesBesideTheModel) {
+  const strata::api::Model model(path_.string());
+  strata::api::Session session(model);
+  try {
+    session.load_profile();
+    FAIL() << "there is none";
+  } catch (const strata::api::Error& error) {
+    EXPECT_EQ(error.status(), STRATA_NOT_FOUND) << error.what();
+  }
+  EXPECT_THROW(session.save_profile(), strata::api::Error);
+  session.measure_profile(2);
+  session.save_profile();
+  strata::api::Session again(model);
+  again.load_profile();
+  EXPECT_TRUE(again.has_profile());
+  strata::api::Session two(model, {.threads = 2});
+  try {
+    two.load_profile();
+    FAIL() << "it is for one thread";
+  } catch (const strata::api::Error& error) {
+    EXPECT_EQ(error.status(), STRATA_FAILED_PRECONDITION);
+    EXPECT_NE(std::string(error.what()).find("with 1 thread"), std::string::npos);
+  }
+  std::filesystem::remove(path_.string() + ".profile");
+}
+
+TEST_F(PublicInterface, RefusesOptionsOfADeadlineThatMakeNoSense) {
+  const strata::api::Model model(path_.string());
+  strata_session* session = nullptr;
+  ASSERT_EQ(strata_session_create(model.get(), nullptr, 1, 1, -1, &session), STRATA_OK);
+  ASSERT_EQ(strata_session_measure_profile(session, 2), STRATA_OK);
+  EXPECT_EQ(strata_session_measure_profile(session, -1), STRATA_INVALID_ARGUMENT);
+  const std::vector<float> input(strata_session_input_size(session, 0));
+  std::vector<float> output(strata_session_output_size(session, 0));
+  const float* in = input.data();
+  float* out = output.data();
+  const auto run = [&](const auto& change) {
+    strata_run_options options;
+    strata_run_options_init(&options);
+    change(options);
+    return strata_session_run_by(session, &in, &out, &options);
+  };
+  EXPECT_EQ(strata_session_run_by(session, &in, &out, nullptr), STRATA_OK);
+  EXPECT_EQ(run([](auto& o) { o.within_ns = 1e12; }), STRATA_OK);
+  EXPECT_EQ(run([](auto& o) { o.nines = 400; }), STRATA_OK);
+  EXPECT_EQ(run([](auto& o) { o.struct_size = 0; }), STRATA_INVALID_ARGUMENT);
+  EXPECT_EQ(run([](auto& o) { o.within_ns = std::nan(""); }), STRATA_INVALID_ARGUMENT);
+  EXPECT_EQ(run([](auto& o) { o.nines = 0; }), STRATA_INVALID_ARGUMENT);
+  EXPECT_EQ(run([](auto& o) { o.nines = std::nan(""); }), STRATA_INVALID_ARGUMENT);
+  EXPECT_EQ(run([](auto& o) { o.policy = static_cast<strata_policy>(5); }),
+            STRATA_INVALID_ARGUMENT);
+  EXPECT_EQ(run([](auto& o) { o.when_late = static_cast<strata_when_late>(2); }),
+            STRATA_INVALID_ARGUMENT);
+  EXPECT_EQ(run([](auto& o) { o.level = -2; }), STRATA_INVALID_ARGUMENT);
+  EXPECT_EQ(run([](auto& o) {
+              o.policy = STRATA_POLICY_FIXED;
+              o.level = 9;
+            }),
+            STRATA_OUT_OF_RANGE);
+  strata_step_report step;
+  EXPECT_EQ(strata_session_last_step(session, 1000, &step), STRATA_OUT_OF_RANGE);
+  EXPECT_EQ(strata_session_last_step(session, 0, nullptr), STRATA_INVALID_ARGUMENT);
+  EXPECT_EQ(strata_session_last_run(nullptr, nullptr), STRATA_INVALID_ARGUMENT);
+  EXPECT_EQ(strata_session_run_by(nullptr, &in, &out, nullptr), STRATA_INVALID_ARGUMENT);
+  EXPECT_EQ(strata_cancellation_create(nullptr), STRATA_INVALID_ARGUMENT);
+  strata_cancellation_request(nullptr);
+  strata_cancellation_destroy(nullptr);
+  strata_session_destroy(session);
 }
 
 }  // namespace

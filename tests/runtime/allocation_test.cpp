@@ -1,9 +1,12 @@
 // Counts every allocation of the process while a session runs: after the first inference there is
-// none, with one thread and with two, on every level and route.
+// none, with one thread and with two, on every level and route, and under deadlines.
+#include <array>
 #include <atomic>
 #include <cstdlib>
 #include <new>
 
+#include "core/cancellation.h"
+#include "runtime/profile_measurement.h"
 #include "session_fixture.h"
 
 namespace {
@@ -64,6 +67,47 @@ TEST(Allocation, NoneInRunAfterTheFirst) {
       }
       EXPECT_EQ(allocations.load() - before, 0) << threads << " threads, batch " << batch;
     }
+  }
+}
+
+TEST(Allocation, NoneUnderDeadlinesHoweverTheInferenceEnds) {
+  const auto nested = random_nested(resnet("resnet18", 33, 35, 8), {0.1, 0.4}, 2);
+  for (const int threads : {1, 2}) {
+    const auto session = open(nested, {.threads = threads});
+    ASSERT_NE(session, nullptr);
+    SessionData data(*session);
+    const auto measured = runtime::measure_profile(*session, {.runs = 3});
+    ASSERT_TRUE(measured.ok()) << measured.status().message();
+    ASSERT_TRUE(session->set_profile(measured->table).ok());
+    const double typical_ns = measured->levels[1].p50_ns;
+    Cancellation cancellation;
+    std::array<int, 3> ended{};  // answered, given up, cancelled
+    const auto round = [&] {
+      for (const auto kind :
+           {route::PolicyKind::kFixed, route::PolicyKind::kPerRequest, route::PolicyKind::kReroute,
+            route::PolicyKind::kLatestSafeSwitch, route::PolicyKind::kBestRoute}) {
+        for (const double share : {0.0, 0.5, 1.0, 10.0}) {
+          runtime::RunOptions options{.within_ns = share * typical_ns,
+                                      .cancellation = &cancellation};
+          options.policy.kind = kind;
+          for (const auto late : {route::OnInfeasible::kAnswerLate, route::OnInfeasible::kGiveUp}) {
+            options.policy.on_infeasible = late;
+            const Status status = session->run(data.input_views, data.output_views, options);
+            ++ended[status.ok() ? 0 : 1];
+          }
+        }
+      }
+      cancellation.request();
+      const Status status = session->run(data.input_views, data.output_views,
+                                         runtime::RunOptions{.cancellation = &cancellation});
+      if (status.code() == StatusCode::kCancelled) ++ended[2];
+      cancellation.reset();
+    };
+    round();
+    const int64_t before = allocations.load();
+    for (int i = 0; i < 5; ++i) round();
+    EXPECT_EQ(allocations.load() - before, 0) << threads << " threads";
+    for (const int count : ended) EXPECT_GT(count, 0);
   }
 }
 

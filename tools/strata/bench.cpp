@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "core/cpu_name.h"
 #include "runtime/session.h"
 #include "tools/strata/inspection.h"
 #include "tools/strata/latency.h"
@@ -340,7 +341,7 @@ class BenchVerb : public Verb {
     std::string text = latency_table(document) + "batch 1, " + std::to_string(threads) +
                        (threads == 1 ? " thread, " : " threads, ") +
                        std::to_string(contenders.front().ms.size()) + " runs each, on " +
-                       cpu_model() + '\n';
+                       cpu_name() + '\n';
     text += trust_warning(document);
     if (steps_) text += '\n' + step_table(document);
     if (!output_.empty()) write_json(output_, document);

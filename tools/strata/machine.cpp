@@ -2,26 +2,15 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <fstream>
 
 #include <sched.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "core/cpu_name.h"
 #include "strata_version.h"
 
 namespace strata::cli {
-
-std::string cpu_model() {
-  std::ifstream info("/proc/cpuinfo");
-  std::string line;
-  while (std::getline(info, line)) {
-    if (!line.starts_with("model name")) continue;
-    const size_t colon = line.find(':');
-    if (colon != std::string::npos && colon + 2 <= line.size()) return line.substr(colon + 2);
-  }
-  return "unknown processor";
-}
 
 int available_cores() {
   cpu_set_t cores;
@@ -40,7 +29,7 @@ Json machine_json() {
   }
   double load = 0;
   if (getloadavg(&load, 1) != 1) load = 0;
-  return {{"cpu", cpu_model()}, {"cores", available_cores()}, {"os", os}, {"load", load}};
+  return {{"cpu", cpu_name()}, {"cores", available_cores()}, {"os", os}, {"load", load}};
 }
 
 Json build_json() {

@@ -7,9 +7,6 @@
 
 namespace strata::cli {
 
-/// "Intel(R) Xeon(R) ...", as the operating system says; "unknown processor" if it does not.
-std::string cpu_model();
-
 /// cpu, cores (those that this process may use), os, load (mean of the last minute).
 Json machine_json();
 

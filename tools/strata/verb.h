@@ -46,6 +46,7 @@ std::unique_ptr<Verb> make_init_verb();
 std::unique_ptr<Verb> make_inspect_verb();
 std::unique_ptr<Verb> make_eval_verb();
 std::unique_ptr<Verb> make_bench_verb();
+std::unique_ptr<Verb> make_profile_verb();
 std::unique_ptr<Verb> make_export_verb();
 std::unique_ptr<Verb> make_report_verb();
 std::unique_ptr<Verb> make_completion_verb(const CLI::App& root);

@@ -1,0 +1,269 @@
+// strata profile: measures how long each step takes at each level on this machine, and stores it
+// beside the model, where a session that answers by deadlines finds it.
+#include <algorithm>
+#include <cstdint>
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "core/cpu_name.h"
+#include "runtime/profile_file.h"
+#include "runtime/profile_measurement.h"
+#include "runtime/session.h"
+#include "tools/strata/inspection.h"
+#include "tools/strata/machine.h"
+#include "tools/strata/output_file.h"
+#include "tools/strata/table.h"
+#include "tools/strata/verb.h"
+#include "train/error.h"
+#include "train/progress.h"
+
+namespace strata::cli {
+namespace {
+
+constexpr int kMaxThreads = 64;
+/// A median so many times the fastest run says more of the machine than of the model.
+constexpr double kSteadyRatio = 1.5;
+
+double milliseconds(double ns) { return ns * 1e-6; }
+
+/// What `strata eval --switch-points -o` wrote of the file that `reader` has open. Levels are taken
+/// from the same images as the switch points where there are any, so that they can be compared.
+route::AccuracyTable read_accuracy(const std::string& path, const format::Reader& reader) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  if (!file) throw Error("cannot read '" + path + "'; 'strata eval ... -o FILE' writes it");
+  route::AccuracyTable accuracy;
+  try {
+    const Json document = Json::parse(text.str());
+    const Json& levels = document.at("levels");
+    for (size_t k = 0; k < reader.blocks().size() || k < levels.size(); ++k) {
+      if (k >= reader.blocks().size() || k >= levels.size() || levels[k].at("level") != k ||
+          levels[k].at("bytes_to_end") != reader.blocks()[k].bytes_to_end) {
+        throw Error("'" + path + "' is about another model or not about every level of '" +
+                    reader.path() + "'");
+      }
+    }
+    const Json& points = document.at("switch_points");
+    for (const Json& level : points.empty() ? levels : document.at("switch_point_levels")) {
+      accuracy.levels.push_back(level.at("value").get<double>());
+    }
+    for (const Json& point : points) {
+      accuracy.switch_points.push_back({point.at("step").get<int>(), point.at("from").get<int>(),
+                                        point.at("to").get<int>(),
+                                        point.at("value").get<double>()});
+    }
+  } catch (const Json::exception&) {
+    throw Error("'" + path + "' is no result of 'strata eval'");
+  }
+  return accuracy;
+}
+
+Json quantiles_json(const runtime::TimeQuantiles& time) {
+  return {{"p50_ms", milliseconds(time.p50_ns)},
+          {"p90_ms", milliseconds(time.p90_ns)},
+          {"p99_ms", milliseconds(time.p99_ns)},
+          {"min_ms", milliseconds(time.min_ns)}};
+}
+
+Json profile_json(const runtime::MeasuredProfile& measured, const runtime::Session& session) {
+  Json profile;
+  profile["threads"] = session.threads();
+  profile["runs"] = measured.runs;
+  profile["levels"] = Json::array();
+  for (size_t level = 0; level < measured.levels.size(); ++level) {
+    const runtime::TimeQuantiles& time = measured.levels[level];
+    Json entry = {{"level", level}};
+    entry.update(quantiles_json(time));
+    entry["steady"] = time.p50_ns <= kSteadyRatio * time.min_ns;
+    profile["levels"].push_back(std::move(entry));
+  }
+  profile["steps"] = Json::array();
+  const size_t level_count = measured.levels.size();
+  for (size_t step = 0; step < session.steps().size(); ++step) {
+    const runtime::StepInfo& info = session.steps()[step];
+    Json entry = {{"name", info.name}, {"kind", info.kind}};
+    for (const char* key : {"p50_us", "p99_us"}) entry[key] = Json::array();
+    for (size_t level = 0; level < level_count; ++level) {
+      const runtime::TimeQuantiles& time = measured.steps[step * level_count + level];
+      entry["p50_us"].push_back(time.p50_ns * 1e-3);
+      entry["p99_us"].push_back(time.p99_ns * 1e-3);
+    }
+    profile["steps"].push_back(std::move(entry));
+  }
+  return profile;
+}
+
+std::string level_table(const Json& profiles) {
+  Table table;
+  for (const char* title : {"threads", "level", "p50 ms", "p90 ms", "p99 ms"}) {
+    table.add_column(title);
+  }
+  for (const Json& profile : profiles) {
+    for (const Json& level : profile["levels"]) {
+      table.add_row({std::to_string(profile["threads"].get<int>()),
+                     std::to_string(level["level"].get<int>()), format_fixed(level["p50_ms"], 3),
+                     format_fixed(level["p90_ms"], 3), format_fixed(level["p99_ms"], 3)});
+    }
+  }
+  return table.text();
+}
+
+std::string step_table(const Json& profile) {
+  Table table;
+  table.add_column("step");
+  table.add_column("name", Align::kLeft);
+  table.add_column("kind", Align::kLeft);
+  for (const Json& level : profile["levels"]) {
+    const std::string name = "level " + std::to_string(level["level"].get<int>());
+    table.add_column(name + " us");
+    table.add_column("p99");
+  }
+  for (size_t i = 0; i < profile["steps"].size(); ++i) {
+    const Json& step = profile["steps"][i];
+    std::vector<std::string> row = {std::to_string(i), step["name"], step["kind"]};
+    for (size_t level = 0; level < step["p50_us"].size(); ++level) {
+      row.push_back(format_fixed(step["p50_us"][level], 1));
+      row.push_back(format_fixed(step["p99_us"][level], 1));
+    }
+    table.add_row(std::move(row));
+  }
+  return table.text();
+}
+
+/// A profile is of the unloaded machine; a sentence if this one was not.
+std::string trust_warning(const Json& document) {
+  bool steady = true;
+  for (const Json& profile : document["profiles"]) {
+    for (const Json& level : profile["levels"]) steady = steady && level["steady"].get<bool>();
+  }
+  if (steady && document["quiet_machine"].get<bool>()) return "";
+  return "WARNING: the machine was busy (load " + format_fixed(document["machine"]["load"], 1) +
+         " on " + std::to_string(document["machine"]["cores"].get<int>()) + " cores" +
+         (steady ? "" : "; times vary much") +
+         "); sessions will correct the profile, but start better from a quiet one\n";
+}
+
+class ProfileVerb : public Verb {
+ public:
+  ProfileVerb()
+      : Verb("profile", "Measure every step at every level, for sessions with deadlines",
+             "  strata profile r50.strata\n"
+             "  strata profile r50.strata --threads 1,2 --runs 200\n"
+             "  strata profile photos.strata --eval eval.json     what each route is worth, too\n"
+             "  strata profile r50.strata --steps -o /tmp/r50.profile") {}
+
+  void declare(CLI::App& app) override {
+    app.add_option("FILE", file_, "The .strata file")->required();
+    app.add_option("--threads", threads_,
+                   "Thread counts of one inference, one profile each (default: one per core)")
+        ->type_name("N,...")
+        ->delimiter(',')
+        ->check(CLI::Range(1, kMaxThreads).description(""));
+    app.add_option("--runs", runs_,
+                   "Inferences per level and thread count (default: what fits into 3 seconds)")
+        ->type_name("N")
+        ->check(CLI::Range(int64_t{1}, runtime::kMaxMeasuredRuns).description(""));
+    app.add_option("--eval", eval_,
+                   "Accuracies of levels and switch points, as 'strata eval' wrote them")
+        ->type_name("JSON");
+    app.add_flag("--steps", steps_, "Also show the time of every step");
+    app.add_option("-o,--output", output_, "Where to store the profiles (default: FILE.profile)")
+        ->type_name("FILE");
+  }
+
+  void run(const Console& console) override {
+    const std::string output = output_.empty() ? runtime::profile_path(file_) : output_;
+    std::vector<std::string> inputs = {file_};
+    if (!eval_.empty()) inputs.push_back(eval_);
+    check_output(output, inputs);
+    if (threads_.empty()) threads_ = {std::min(available_cores(), kMaxThreads)};
+    std::sort(threads_.begin(), threads_.end());
+    threads_.erase(std::unique(threads_.begin(), threads_.end()), threads_.end());
+    if (threads_.back() > available_cores()) {
+      console.note("note: " + std::to_string(threads_.back()) + " threads share " +
+                   std::to_string(available_cores()) + " cores");
+    }
+    const Json machine = machine_json();  // its load is that of others: nothing has run yet
+    const auto reader = value_or_throw(format::Reader::open(file_));
+
+    route::AccuracyTable accuracy;
+    if (!eval_.empty()) accuracy = read_accuracy(eval_, *reader);
+
+    Json document = console.document();
+    document["model"] = model_json(*reader);
+    document["output"] = output;
+    document["profiles"] = Json::array();
+    std::vector<runtime::StoredProfile> measured;
+    for (const int threads : threads_) {
+      runtime::SessionOptions options;
+      options.threads = threads;
+      const auto session = value_or_throw(runtime::Session::create(reader, options));
+      runtime::MeasuredProfile profile = measure(*session, console);
+      profile.table.accuracy = accuracy;
+      throw_if_error(session->set_profile(profile.table));  // refuses accuracies that cannot be
+      measured.push_back({session->fingerprint(), profile.table});
+      document["profiles"].push_back(profile_json(profile, *session));
+    }
+    // All are stored or none: an interrupted verb leaves the file as it was.
+    for (const runtime::StoredProfile& profile : measured) {
+      throw_if_error(runtime::add_profile(output, profile));
+    }
+    document["accuracy"] = !eval_.empty();
+    document["machine"] = machine;
+    document["quiet_machine"] = machine["load"].get<double>() <= machine["cores"].get<double>();
+    document["build"] = build_json();
+
+    std::string text = level_table(document["profiles"]);
+    if (steps_) {
+      for (const Json& profile : document["profiles"]) {
+        text += "\nthreads: " + std::to_string(profile["threads"].get<int>()) + '\n' +
+                step_table(profile);
+      }
+      text += '\n';
+    }
+    text += "batch 1, " + std::to_string(document["profiles"][0]["runs"].get<int64_t>()) +
+            " runs of each level, on " + cpu_name() + "; stored in " + output + '\n' +
+            trust_warning(document);
+    console.result(document, text);
+  }
+
+ private:
+  runtime::MeasuredProfile measure(runtime::Session& session, const Console& console) const {
+    ProgressOptions progress_options;
+    progress_options.mode = progress_mode(console.quiet);
+    progress_options.unit = "rounds";
+    std::unique_ptr<Progress> progress;
+    runtime::ProfileMeasurementOptions options;
+    options.runs = runs_;
+    options.progress = [&](int64_t done, int64_t total) {
+      if (!progress) {
+        progress = std::make_unique<Progress>("profile, " + std::to_string(session.threads()) +
+                                                  (session.threads() == 1 ? " thread" : " threads"),
+                                              total, progress_options);
+      }
+      progress->update(done);
+      return !interrupted();
+    };
+    auto measured = runtime::measure_profile(session, options);
+    stop_if_interrupted();
+    if (progress) progress->finish();
+    return value_or_throw(std::move(measured));
+  }
+
+  std::string file_;
+  std::vector<int> threads_;
+  int64_t runs_ = 0;
+  std::string eval_;
+  bool steps_ = false;
+  std::string output_;
+};
+
+}  // namespace
+
+std::unique_ptr<Verb> make_profile_verb() { return std::make_unique<ProfileVerb>(); }
+
+}  // namespace strata::cli
