@@ -180,9 +180,11 @@ StepReport Joint::step(const Batch& batch, int64_t step) {
   report.loss.resize(static_cast<size_t>(top_) + 1);
   const Executor& executor = network_.executor();
   const Pass own_statistics{.training = true, .update_statistics = true};
-  // A mixed route meets, at inference, statistics that its levels gathered on their own routes: it
-  // learns under them, so that the network can live with the difference.
-  const Pass mixed{.training = true, .update_statistics = false, .imitate_inference = true};
+  // A mixed route meets, at inference, statistics that its levels gathered on their own routes.
+  // Once the masks are fixed it learns under them, so that the network can live with the
+  // difference; before, running statistics lag too far behind to teach anything.
+  const Pass mixed{
+      .training = true, .update_statistics = false, .imitate_inference = step > freeze_step_};
 
   network_.refresh(top_);
   const at::Tensor teacher =
