@@ -27,9 +27,16 @@ struct MatrixShape {
 
 /// Where the taps of one weight column go.
 struct TapColumn {
-  int64_t run = 0;  ///< of row 0
+  int64_t run = 0;  ///< of row 0; kNowhere for taps that see nothing but padding
   uint16_t block = 0;
 };
+constexpr int64_t kNowhere = -1;
+
+/// Whether a kernel row or column at this shift sees a pixel from any output.
+bool sees_pixels(const kernels::AxisTaps& taps, int64_t index) {
+  const int64_t shift = taps.shift[static_cast<size_t>(index)];
+  return shift < taps.size && shift + taps.output > 0;
+}
 
 std::vector<TapColumn> map_columns(const graph::Parameter& weight, const Step& step,
                                    const StepMemory& memory, const MatrixShape& shape) {
@@ -55,7 +62,9 @@ std::vector<TapColumn> map_columns(const graph::Parameter& weight, const Step& s
     for (int64_t y = 0; y < weight.shape[2]; ++y) {
       for (int64_t x = 0; x < weight.shape[3]; ++x) {
         const auto tap = geometry.source(memory.scratch_layout.pitch, y, x);
-        columns.push_back(column(c * geometry.phases() + tap.phase, tap.offset));
+        const bool used = sees_pixels(geometry.rows(), y) && sees_pixels(geometry.columns(), x);
+        columns.push_back(used ? column(c * geometry.phases() + tap.phase, tap.offset)
+                               : TapColumn{kNowhere, 0});
       }
     }
   }
@@ -109,13 +118,20 @@ Status PackedWeights::pack_taps(const graph::Parameter& weight, const Step& step
     total += static_cast<int64_t>(count);
     nonzeros_.push_back(total);
     STRATA_ASSIGN_OR_RETURN(auto run_begin, AlignedBuffer<uint32_t>::create(runs + 1, purpose));
-    const auto run_of = [&](uint32_t position) {
-      const TapColumn& column = columns[static_cast<size_t>(shape.column(position))];
-      return static_cast<size_t>(column.run + shape.row(position) * shifts);
+    const auto column_of = [&](uint32_t position) -> const TapColumn& {
+      return columns[static_cast<size_t>(shape.column(position))];
+    };
+    // Where the run's next tap goes, run_begin[run + 1]; null for a tap that goes nowhere.
+    const auto next_of = [&](uint32_t position) -> uint32_t* {
+      const int64_t run = column_of(position).run;
+      if (run == kNowhere) return nullptr;
+      return &run_begin[static_cast<size_t>(run + shape.row(position) * shifts) + 1];
     };
     // run_begin[i + 1] first counts run i, then is where its next tap goes, and at last where the
     // run ends, which is where run i + 1 begins.
-    for (const uint32_t position : increment->positions) ++run_begin[run_of(position) + 1];
+    for (const uint32_t position : increment->positions) {
+      if (uint32_t* next = next_of(position)) ++*next;
+    }
     uint32_t padded = 0;
     for (size_t run = 0; run < runs; ++run) {
       padded += round_up(std::exchange(run_begin[run + 1], padded), multiple);
@@ -124,9 +140,11 @@ Status PackedWeights::pack_taps(const graph::Parameter& weight, const Step& step
     STRATA_ASSIGN_OR_RETURN(auto blocks, AlignedBuffer<uint16_t>::create(padded, purpose));
     for (size_t i = 0; i < count; ++i) {
       const uint32_t position = increment->positions[i];
-      const uint32_t place = run_begin[run_of(position) + 1]++;
-      weights[place] = increment->values[i];
-      blocks[place] = columns[static_cast<size_t>(shape.column(position))].block;
+      uint32_t* const next = next_of(position);
+      if (next == nullptr) continue;
+      weights[*next] = increment->values[i];
+      blocks[*next] = column_of(position).block;
+      ++*next;
     }
     for (size_t run = 0; run < runs; ++run) {
       uint32_t& end = run_begin[run + 1];

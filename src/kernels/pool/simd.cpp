@@ -49,6 +49,17 @@ HWY_INLINE void combine_rows(const float* plane, int64_t pitch, int64_t width, W
     for (int64_t y = 1; y < count; ++y) value = combine(value, hn::LoadU(d, first + y * pitch + x));
     hn::StoreU(value, d, row + x);
   }
+  // Narrow rows, and what is left of others, by short vectors of which the last overlaps.
+  const hn::CappedTag<float, 4> few;
+  const auto step = static_cast<int64_t>(hn::Lanes(few));
+  for (; x < width && width >= step; x += step) {
+    const int64_t at = HWY_MIN(x, width - step);
+    auto value = hn::LoadU(few, first + at);
+    for (int64_t y = 1; y < count; ++y) {
+      value = combine(value, hn::LoadU(few, first + y * pitch + at));
+    }
+    hn::StoreU(value, few, row + at);
+  }
   for (; x < width; ++x) {
     float value = first[x];
     for (int64_t y = 1; y < count; ++y) value = combine(value, first[y * pitch + x]);
