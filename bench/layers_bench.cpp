@@ -108,6 +108,7 @@ std::vector<double> time_layer(const sparse::NestedModel& nested, int threads) {
     }
   }
   std::vector<double> medians;
+  medians.reserve(times.size());
   for (const auto& of_level : times) medians.push_back(median(of_level));
   return medians;
 }
