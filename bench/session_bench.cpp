@@ -1,11 +1,17 @@
 // ResNet-50 at 224x224 on two threads: every level of a nested model at the published densities,
 // and the same level stored alone, which shows what nesting costs.
 #include <algorithm>
+#include <filesystem>
+#include <map>
 #include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include <benchmark/benchmark.h>
 
+#include "format/reader.h"
+#include "format/writer.h"
 #include "models/resnet.h"
 #include "runtime/session.h"
 #include "sparse/random.h"
@@ -47,6 +53,34 @@ void BM_ResNet50_Alone(benchmark::State& state) {
   const auto level = static_cast<int>(state.range(1));
   run_level(state, sparse::level_alone(published_resnet50(), level).value(), 0);
 }
+
+/// From a file on disk to the first answer: map, check, decode, plan, pack, run.
+void BM_ResNet50_FirstInference(benchmark::State& state) {
+  const std::string path =
+      (std::filesystem::temp_directory_path() / "strata_first_inference.strata").string();
+  const Status written = format::write(path, published_resnet50());
+  if (!written.ok()) return state.SkipWithError(written.message().c_str());
+  const std::vector<float> image(3 * 224 * 224, 0.5F);
+  std::vector<float> logits(1000);
+  const runtime::InputView input{image};
+  const runtime::OutputView output{logits};
+  runtime::SessionOptions options;
+  options.threads = static_cast<int>(state.range(0));
+  for (auto _ : state) {
+    auto reader = format::Reader::open(path);
+    if (!reader.ok()) return state.SkipWithError(reader.status().message().c_str());
+    auto session = runtime::Session::create(*reader, options);
+    if (!session.ok()) return state.SkipWithError(session.status().message().c_str());
+    if (!(*session)->run({&input, 1}, {&output, 1}, 1).ok()) return state.SkipWithError("run");
+  }
+  std::filesystem::remove(path);
+}
+BENCHMARK(BM_ResNet50_FirstInference)
+    ->ArgName("threads")
+    ->Arg(1)
+    ->Arg(2)
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime();
 
 /// What a busy machine disturbs least.
 double least(const std::vector<double>& times) {

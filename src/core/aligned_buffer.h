@@ -1,4 +1,5 @@
-// A fixed-size array on a cache-line boundary, zeroed when made: activation memory, packed weights.
+// A fixed-size array on a cache-line boundary, large ones on huge pages, zeroed when made:
+// activation memory, packed weights.
 #pragma once
 
 #include <cstddef>
@@ -10,11 +11,16 @@
 #include <type_traits>
 #include <utility>
 
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
 #include "core/status.h"
 
 namespace strata {
 
 inline constexpr size_t kCacheLine = 64;
+inline constexpr size_t kHugePage = size_t{2} << 20;
 
 /// Movable, not copyable. An empty buffer has a null data().
 template <typename T>
@@ -29,14 +35,15 @@ class AlignedBuffer {
     if (size == 0) return buffer;
     void* memory = nullptr;
     if (size <= std::numeric_limits<ptrdiff_t>::max() / sizeof(T)) {
-      memory = ::operator new(size * sizeof(T), std::align_val_t(kCacheLine), std::nothrow);
+      memory = ::operator new(size * sizeof(T), alignment(size), std::nothrow);
     }
     if (memory == nullptr) {
       return resource_exhausted("there is no memory for " + purpose + " (" + std::to_string(size) +
                                 " elements of " + std::to_string(sizeof(T)) + " bytes)");
     }
+    request_huge_pages(memory, size * sizeof(T));
     std::memset(memory, 0, size * sizeof(T));
-    buffer.data_.reset(static_cast<T*>(memory));
+    buffer.data_ = std::unique_ptr<T, Release>(static_cast<T*>(memory), Release{alignment(size)});
     buffer.size_ = size;
     return buffer;
   }
@@ -56,8 +63,20 @@ class AlignedBuffer {
   const T& operator[](size_t i) const { return data_.get()[i]; }
 
  private:
+  /// Whole huge pages can be had for what is aligned to them.
+  static std::align_val_t alignment(size_t size) {
+    return std::align_val_t(size * sizeof(T) < kHugePage ? kCacheLine : kHugePage);
+  }
+  /// Fewer entries of the translation buffer for the same memory. A hint: the system may ignore it.
+  static void request_huge_pages(void* memory, size_t bytes) {
+#ifdef __linux__
+    if (bytes >= kHugePage) madvise(memory, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
+#endif
+  }
+
   struct Release {
-    void operator()(T* data) const { ::operator delete(data, std::align_val_t(kCacheLine)); }
+    std::align_val_t alignment{kCacheLine};
+    void operator()(T* data) const { ::operator delete(data, alignment); }
   };
   std::unique_ptr<T, Release> data_;
   size_t size_ = 0;

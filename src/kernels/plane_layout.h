@@ -17,8 +17,9 @@ constexpr int64_t round_up(int64_t value, int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-/// Counts are floats. Columns width..pitch-1 are gaps; they, `head` floats before the first row and
-/// what follows the last row up to the next plane are zero whenever a step has written the tensor.
+/// Counts are floats. Columns width..pitch-1 are gaps. `head` floats before the first row and what
+/// follows the last block of rows up to the next plane are zero whenever a step has written the
+/// tensor; so are the gaps if a step reads them as padding.
 struct PlaneLayout {
   int64_t batch = 0;
   int64_t channels = 0;

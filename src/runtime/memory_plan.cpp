@@ -3,7 +3,7 @@
 #include "runtime/memory_plan.h"
 
 #include <algorithm>
-#include <limits>
+#include <array>
 #include <numeric>
 #include <string>
 #include <utility>
@@ -37,6 +37,12 @@ struct Piece {
   int64_t* offset = nullptr;
 };
 
+/// Whether a window sees more of an image than its pixels.
+bool reads_padding(const kernels::Window& window) {
+  const auto any = [](const std::array<int64_t, 2>& sizes) { return sizes[0] + sizes[1] > 0; };
+  return window.kernel[0] * window.kernel[1] > 1 || any(window.pad_begin) || any(window.pad_end);
+}
+
 /// Largest first, each at the lowest place that no piece alive at the same time takes.
 int64_t place_pieces(std::vector<Piece> pieces) {
   std::stable_sort(pieces.begin(), pieces.end(),
@@ -64,8 +70,11 @@ int64_t place_pieces(std::vector<Piece> pieces) {
 
 class MemoryPlanner {
  public:
-  explicit MemoryPlanner(const Plan& plan)
-      : plan_(plan), planes_(plan.tensors.size()), classes_(plan.tensors.size()) {
+  MemoryPlanner(const Plan& plan, int64_t max_tile_blocks)
+      : plan_(plan),
+        max_tile_blocks_(max_tile_blocks),
+        planes_(plan.tensors.size()),
+        classes_(plan.tensors.size()) {
     memory_.tensors.resize(plan.tensors.size());
     memory_.steps.resize(plan.steps.size());
   }
@@ -125,16 +134,22 @@ class MemoryPlanner {
     }
     for (size_t i = 0; i < plan_.steps.size(); ++i) {
       if (!memory_.steps[i].geometry) continue;
+      const PlanTensor& output = tensor(plan_.steps[i].output);
       int64_t& widest = pitch[classes_.find(static_cast<size_t>(plan_.steps[i].output))];
-      widest = std::max(widest, memory_.steps[i].geometry->min_pitch());
+      widest = kernels::choose_pitch(*memory_.steps[i].geometry, output.size[2], widest,
+                                     max_tile_blocks_);
     }
     for (size_t i = 0; i < plan_.steps.size(); ++i) {
-      const StepMemory& step = memory_.steps[i];
-      if (!step.geometry || step.packed) continue;
+      StepMemory& step = memory_.steps[i];
+      if (!step.geometry) continue;
+      const int64_t p = pitch[classes_.find(static_cast<size_t>(plan_.steps[i].output))];
+      step.tiling = kernels::plan_tiling(*step.geometry, p, max_tile_blocks_);
+      if (step.packed) continue;
       const auto input = static_cast<size_t>(plan_.steps[i].input);
-      const int64_t p = pitch[classes_.find(input)];
-      head[input] = std::max(head[input], step.geometry->head(p));
-      reach[input] = std::max(reach[input], step.geometry->reach(p));
+      const int64_t blocks = round_up(tensor(plan_.steps[i].output).size[2] * p, kPixelBlock);
+      head[input] = std::max(head[input], step.tiling.head());
+      reach[input] = std::max(reach[input], step.tiling.reach(blocks / kPixelBlock));
+      if (reads_padding(plan_.steps[i].window)) memory_.tensors[input].padded = true;
     }
     for (size_t t = 0; t < count; ++t) {
       const auto& size = plan_.tensors[t].size;
@@ -154,14 +169,16 @@ class MemoryPlanner {
     } else if (step.kind == StepKind::kConv) {
       memory.scratch_layout = in;
       if (memory.packed) {
-        memory.scratch_layout = memory.geometry->phase_layout(in.batch, in.channels, out.pitch);
+        memory.scratch_layout =
+            memory.geometry->phase_layout(in.batch, in.channels, out.pitch, memory.tiling.head(),
+                                          memory.tiling.reach(out.blocks()));
         memory.scratch_floats = floats(memory.scratch_layout);
       }
-      const int64_t image_bytes =
-          memory.scratch_layout.image_stride * static_cast<int64_t>(sizeof(float));
-      if (image_bytes > std::numeric_limits<int32_t>::max()) {
-        return unsupported("step '" + step.name + "' reads an image of " +
-                           std::to_string(image_bytes) + " bytes, the runtime runs up to 2 GiB");
+      const int64_t planes = in.channels / step.group * memory.geometry->phases();
+      const Status sliced =
+          kernels::slice_planes(memory.tiling, planes, memory.scratch_layout.plane_stride);
+      if (!sliced.ok()) {
+        return unsupported("step '" + step.name + "': " + sliced.message());
       }
     } else if (step.kind == StepKind::kGemm) {
       memory.packed = in.batch >= kMinBatchForLanes || !in.compact();
@@ -170,6 +187,8 @@ class MemoryPlanner {
       memory.scratch_layout = {1, in.channels, 1, in.batch, row, 0, row, row * in.channels};
       if (in.batch >= kMinBatchForLanes) {
         memory.scratch_floats = row * (in.channels + out.channels);
+        memory.tiling = kernels::plan_product_tiling(row / kPixelBlock, max_tile_blocks_);
+        STRATA_RETURN_IF_ERROR(kernels::slice_planes(memory.tiling, in.channels, row));
       } else if (memory.packed) {
         memory.scratch_layout = kernels::compact_layout(in.batch, in.channels, 1, 1);
         memory.scratch_floats = in.batch * in.channels;
@@ -224,6 +243,7 @@ class MemoryPlanner {
   }
 
   const Plan& plan_;
+  int64_t max_tile_blocks_;
   MemoryPlan memory_;
   std::vector<bool> planes_;  ///< [tensor]
   Classes classes_;
@@ -231,6 +251,8 @@ class MemoryPlanner {
 
 }  // namespace
 
-Result<MemoryPlan> plan_memory(const Plan& plan) { return MemoryPlanner(plan).make(); }
+Result<MemoryPlan> plan_memory(const Plan& plan, int64_t max_tile_blocks) {
+  return MemoryPlanner(plan, max_tile_blocks).make();
+}
 
 }  // namespace strata::runtime

@@ -10,6 +10,7 @@
 #include "core/status.h"
 #include "kernels/plane_layout.h"
 #include "kernels/sparse_conv/geometry.h"
+#include "kernels/sparse_conv/tiling.h"
 #include "runtime/plan.h"
 
 namespace strata::runtime {
@@ -23,7 +24,8 @@ enum class Home : uint8_t {
 struct TensorPlace {
   kernels::PlaneLayout layout;
   Home home = Home::kArena;
-  int64_t place = 0;  ///< kArena: offset in floats; else an index
+  int64_t place = 0;    ///< kArena: offset in floats; else an index
+  bool padded = false;  ///< a convolution reads its gaps as padding, so they must be zero
 };
 
 /// Below this batch a matrix product runs vector by vector, from it on with lanes over the batch.
@@ -32,6 +34,7 @@ inline constexpr int64_t kMinBatchForLanes = 4;
 /// What a step needs besides its tensors.
 struct StepMemory {
   std::optional<kernels::ConvGeometry> geometry;  ///< of a convolution
+  kernels::ConvTiling tiling;                     ///< of it, or of a product over a batch
   bool packed = false;                            ///< its input is first copied to the scratch
   kernels::PlaneLayout scratch_layout;            ///< of the packed input
   int64_t scratch = 0;                            ///< offset in floats
@@ -45,7 +48,8 @@ struct MemoryPlan {
   int64_t row_floats = 0;  ///< longest input row of a pooling, scratch per thread
 };
 
-/// Errors: a tensor whose offsets do not fit the kernels' 32 bits.
-Result<MemoryPlan> plan_memory(const Plan& plan);
+/// `max_tile_blocks` is SparseConvKernel::tile_blocks of the target that the plan is made for.
+/// Errors: a tensor whose offsets do not fit those of the kernels.
+Result<MemoryPlan> plan_memory(const Plan& plan, int64_t max_tile_blocks);
 
 }  // namespace strata::runtime

@@ -9,56 +9,74 @@
 namespace strata::runtime {
 namespace {
 
-using kernels::Tap;
+using kernels::kPixelBlock;
 
-/// Which row a flat weight index belongs to, and the byte offset of what it multiplies.
-class TapMap {
- public:
-  TapMap(const graph::Parameter& weight, const Plan& plan, const Step& step,
-         const StepMemory& memory) {
-    if (step.kind == StepKind::kConv) {
-      const int64_t outputs = weight.shape[0];
-      const int64_t channels = weight.shape[1];
-      rows_per_group_ = outputs / step.group;
-      for (int64_t c = 0; c < channels; ++c) {
-        for (int64_t y = 0; y < weight.shape[2]; ++y) {
-          for (int64_t x = 0; x < weight.shape[3]; ++x) {
-            offsets_.push_back(memory.geometry->tap_offset(memory.scratch_layout, c, y, x));
-          }
-        }
-      }
-      group_offset_ = channels * memory.geometry->phases() * memory.scratch_layout.plane_stride *
-                      int64_t{sizeof(float)};
-    } else {
-      by_input_ = step.weight_by_input;
-      rows_ = plan.tensors[static_cast<size_t>(step.output)].size[1];
-      const int64_t inputs = plan.tensors[static_cast<size_t>(step.input)].size[1];
-      for (int64_t i = 0; i < inputs; ++i) {
-        offsets_.push_back(i * memory.scratch_layout.plane_stride * int64_t{sizeof(float)});
-      }
-      rows_per_group_ = rows_;
-    }
-  }
+/// Row and column of flat weight indices. A matrix may be stored by input, transposed.
+struct MatrixShape {
+  int64_t rows = 1;
+  int64_t columns = 1;
+  bool by_input = false;
 
   [[nodiscard]] int64_t row(uint32_t position) const {
-    return by_input_ ? position % rows_ : position / static_cast<int64_t>(offsets_.size());
+    return by_input ? position % rows : position / columns;
   }
-  /// Place of the weight within its row.
   [[nodiscard]] int64_t column(uint32_t position) const {
-    return by_input_ ? position / rows_ : position % static_cast<int64_t>(offsets_.size());
+    return by_input ? position / rows : position % columns;
   }
-  [[nodiscard]] int32_t offset(uint32_t position) const {
-    return static_cast<int32_t>(offsets_[static_cast<size_t>(column(position))] +
-                                row(position) / rows_per_group_ * group_offset_);
-  }
-
- private:
-  std::vector<int64_t> offsets_;  ///< [column], of the first group
-  int64_t group_offset_ = 0;
-  int64_t rows_per_group_ = 1;
-  int64_t rows_ = 1;
-  bool by_input_ = false;
 };
+
+/// Where the taps of one weight column go.
+struct TapColumn {
+  int64_t run = 0;  ///< of row 0; kNowhere for taps that see nothing but padding
+  uint16_t block = 0;
+};
+constexpr int64_t kNowhere = -1;
+
+/// Whether a kernel row or column at this shift sees a pixel from any output.
+bool sees_pixels(const kernels::AxisTaps& taps, int64_t index) {
+  const int64_t shift = taps.shift[static_cast<size_t>(index)];
+  return shift < taps.size && shift + taps.output > 0;
+}
+
+std::vector<TapColumn> map_columns(const graph::Parameter& weight, const Step& step,
+                                   const StepMemory& memory, const MatrixShape& shape) {
+  const kernels::ConvTiling& tiling = memory.tiling;
+  const auto shifts = static_cast<int64_t>(tiling.shifts.size());
+  const int64_t plane_blocks = memory.scratch_layout.plane_stride / kPixelBlock;
+  const auto column = [&](int64_t plane, int64_t offset) -> TapColumn {
+    const auto place = tiling.place(offset);
+    const auto after =
+        std::upper_bound(tiling.slice_begin.begin(), tiling.slice_begin.end(), plane);
+    const int64_t slice = after - tiling.slice_begin.begin() - 1;
+    const int64_t block = (plane - *(after - 1)) * plane_blocks + place.block - tiling.first_block;
+    return {slice * shape.rows * shifts + place.shift, static_cast<uint16_t>(block)};
+  };
+  std::vector<TapColumn> columns;
+  columns.reserve(static_cast<size_t>(shape.columns));
+  if (step.kind == StepKind::kGemm) {
+    for (int64_t i = 0; i < shape.columns; ++i) columns.push_back(column(i, 0));
+    return columns;
+  }
+  const kernels::ConvGeometry& geometry = *memory.geometry;
+  for (int64_t c = 0; c < weight.shape[1]; ++c) {
+    for (int64_t y = 0; y < weight.shape[2]; ++y) {
+      for (int64_t x = 0; x < weight.shape[3]; ++x) {
+        const auto tap = geometry.source(memory.scratch_layout.pitch, y, x);
+        const bool used = sees_pixels(geometry.rows(), y) && sees_pixels(geometry.columns(), x);
+        columns.push_back(used ? column(c * geometry.phases() + tap.phase, tap.offset)
+                               : TapColumn{kNowhere, 0});
+      }
+    }
+  }
+  return columns;
+}
+
+Result<const sparse::Increment*> find_increment(const LevelSource& source, int level,
+                                                const std::string& name) {
+  const sparse::Increment* increment = source.increment(level, name);
+  if (increment != nullptr) return increment;
+  return internal_error("level " + std::to_string(level) + " has no weights '" + name + "'");
+}
 
 }  // namespace
 
@@ -68,8 +86,10 @@ Result<PackedWeights> PackedWeights::pack(const graph::Model& model, const Plan&
   PackedWeights packed;
   packed.rows_ = plan.tensors[static_cast<size_t>(step.output)].size[1];
   if (!step.weight.empty()) {
-    STRATA_RETURN_IF_ERROR(
-        packed.pack_taps(*model.find_parameter(step.weight), plan, step, memory, source));
+    const graph::Parameter& weight = *model.find_parameter(step.weight);
+    const bool gemv = step.kind == StepKind::kGemm && memory.tiling.shifts.empty();
+    STRATA_RETURN_IF_ERROR(gemv ? packed.pack_gemv(weight, plan, step, source)
+                                : packed.pack_taps(weight, step, memory, source));
   } else {
     packed.nonzeros_.assign(static_cast<size_t>(source.level_count), 0);
   }
@@ -79,26 +99,84 @@ Result<PackedWeights> PackedWeights::pack(const graph::Model& model, const Plan&
   return packed;
 }
 
-Status PackedWeights::pack_taps(const graph::Parameter& weight, const Plan& plan, const Step& step,
+Status PackedWeights::pack_taps(const graph::Parameter& weight, const Step& step,
                                 const StepMemory& memory, const LevelSource& source) {
+  MatrixShape shape{rows_, 1, step.weight_by_input};
+  for (const int64_t size : weight.shape) shape.columns *= size;
+  shape.columns /= rows_;
+  const std::vector<TapColumn> columns = map_columns(weight, step, memory, shape);
+  const auto shifts = static_cast<int64_t>(memory.tiling.shifts.size());
+  const auto runs = static_cast<size_t>(memory.tiling.slices() * rows_ * shifts);
+  const auto multiple = static_cast<uint32_t>(memory.tiling.run_multiple);
+  const auto round_up = [](uint32_t count, uint32_t to) { return (count + to - 1) / to * to; };
+  const std::string purpose = "weights '" + weight.name + "'";
+  int64_t total = 0;
+  for (int level = 0; level < source.level_count; ++level) {
+    STRATA_ASSIGN_OR_RETURN(const sparse::Increment* increment,
+                            find_increment(source, level, weight.name));
+    const size_t count = increment->positions.size();
+    total += static_cast<int64_t>(count);
+    nonzeros_.push_back(total);
+    STRATA_ASSIGN_OR_RETURN(auto run_begin, AlignedBuffer<uint32_t>::create(runs + 1, purpose));
+    const auto column_of = [&](uint32_t position) -> const TapColumn& {
+      return columns[static_cast<size_t>(shape.column(position))];
+    };
+    // Where the run's next tap goes, run_begin[run + 1]; null for a tap that goes nowhere.
+    const auto next_of = [&](uint32_t position) -> uint32_t* {
+      const int64_t run = column_of(position).run;
+      if (run == kNowhere) return nullptr;
+      return &run_begin[static_cast<size_t>(run + shape.row(position) * shifts) + 1];
+    };
+    // run_begin[i + 1] first counts run i, then is where its next tap goes, and at last where the
+    // run ends, which is where run i + 1 begins.
+    for (const uint32_t position : increment->positions) {
+      if (uint32_t* next = next_of(position)) ++*next;
+    }
+    uint32_t padded = 0;
+    for (size_t run = 0; run < runs; ++run) {
+      padded += round_up(std::exchange(run_begin[run + 1], padded), multiple);
+    }
+    STRATA_ASSIGN_OR_RETURN(auto weights, AlignedBuffer<float>::create(padded, purpose));
+    STRATA_ASSIGN_OR_RETURN(auto blocks, AlignedBuffer<uint16_t>::create(padded, purpose));
+    for (size_t i = 0; i < count; ++i) {
+      const uint32_t position = increment->positions[i];
+      uint32_t* const next = next_of(position);
+      if (next == nullptr) continue;
+      weights[*next] = increment->values[i];
+      blocks[*next] = column_of(position).block;
+      ++*next;
+    }
+    for (size_t run = 0; run < runs; ++run) {
+      uint32_t& end = run_begin[run + 1];
+      for (; (end - run_begin[run]) % multiple != 0; ++end) blocks[end] = blocks[end - 1];
+    }
+    views_.push_back({weights.data(), blocks.data(), run_begin.data()});
+    weights_.push_back(std::move(weights));
+    blocks_.push_back(std::move(blocks));
+    run_begin_.push_back(std::move(run_begin));
+  }
+  return {};
+}
+
+Status PackedWeights::pack_gemv(const graph::Parameter& weight, const Plan& plan, const Step& step,
+                                const LevelSource& source) {
   const auto rows = static_cast<size_t>(rows_);
-  const TapMap map(weight, plan, step, memory);
+  const MatrixShape shape{rows_, plan.tensors[static_cast<size_t>(step.input)].size[1],
+                          step.weight_by_input};
   const std::string purpose = "weights '" + weight.name + "'";
   int64_t total = 0;
   std::vector<uint32_t> cursor(rows);
   dense_prefix_.assign(rows, 0);
   for (int level = 0; level < source.level_count; ++level) {
-    const sparse::Increment* increment = source.increment(level, weight.name);
-    if (increment == nullptr) {
-      return internal_error("level " + std::to_string(level) + " has no " + purpose);
-    }
+    STRATA_ASSIGN_OR_RETURN(const sparse::Increment* increment,
+                            find_increment(source, level, weight.name));
     const size_t count = increment->positions.size();
     total += static_cast<int64_t>(count);
     nonzeros_.push_back(total);
-    STRATA_ASSIGN_OR_RETURN(auto taps, AlignedBuffer<Tap>::create(count, purpose));
+    STRATA_ASSIGN_OR_RETURN(auto taps, AlignedBuffer<kernels::GemvTap>::create(count, purpose));
     STRATA_ASSIGN_OR_RETURN(auto row_begin, AlignedBuffer<uint32_t>::create(rows + 1, purpose));
     for (const uint32_t position : increment->positions) {
-      ++row_begin[static_cast<size_t>(map.row(position)) + 1];
+      ++row_begin[static_cast<size_t>(shape.row(position)) + 1];
     }
     for (size_t row = 0; row < rows; ++row) {
       row_begin[row + 1] += row_begin[row];
@@ -106,16 +184,18 @@ Status PackedWeights::pack_taps(const graph::Parameter& weight, const Plan& plan
     }
     for (size_t i = 0; i < count; ++i) {
       const uint32_t position = increment->positions[i];
-      const auto row = static_cast<size_t>(map.row(position));
+      const auto row = static_cast<size_t>(shape.row(position));
+      const int64_t column = shape.column(position);
       const uint32_t place = cursor[row]++;
-      taps[place] = {increment->values[i], map.offset(position)};
+      taps[place] = {increment->values[i],
+                     static_cast<int32_t>(column * static_cast<int64_t>(sizeof(float)))};
       const bool extends_prefix = level == 0 && place - row_begin[row] == dense_prefix_[row] &&
-                                  map.column(position) == int64_t{dense_prefix_[row]};
+                                  column == int64_t{dense_prefix_[row]};
       if (extends_prefix) ++dense_prefix_[row];
     }
-    views_.push_back({taps.data(), row_begin.data()});
-    taps_.push_back(std::move(taps));
-    row_begin_.push_back(std::move(row_begin));
+    gemv_views_.push_back({taps.data(), row_begin.data()});
+    gemv_.push_back(std::move(taps));
+    run_begin_.push_back(std::move(row_begin));
   }
   return {};
 }
@@ -157,8 +237,10 @@ Status PackedWeights::pack_vectors(const Step& step, const LevelSource& source) 
 
 size_t PackedWeights::bytes() const {
   size_t bytes = dense_prefix_.capacity() * sizeof(uint32_t);
-  for (const auto& taps : taps_) bytes += taps.bytes();
-  for (const auto& row_begin : row_begin_) bytes += row_begin.bytes();
+  for (const auto& weights : weights_) bytes += weights.bytes();
+  for (const auto& blocks : blocks_) bytes += blocks.bytes();
+  for (const auto& taps : gemv_) bytes += taps.bytes();
+  for (const auto& run_begin : run_begin_) bytes += run_begin.bytes();
   for (const auto& scale : scale_) bytes += scale.capacity() * sizeof(float);
   for (const auto& shift : shift_) bytes += shift.capacity() * sizeof(float);
   return bytes;
@@ -169,9 +251,12 @@ void PackedWeights::keep_levels(int level_count) {
     const auto count = std::min(levels.size(), static_cast<size_t>(level_count));
     levels.erase(levels.begin() + static_cast<std::ptrdiff_t>(count), levels.end());
   };
-  truncate(taps_);
-  truncate(row_begin_);
+  truncate(weights_);
+  truncate(blocks_);
+  truncate(gemv_);
+  truncate(run_begin_);
   truncate(views_);
+  truncate(gemv_views_);
   truncate(scale_);
   truncate(shift_);
   truncate(nonzeros_);

@@ -12,6 +12,7 @@
 #include "core/aligned_buffer.h"
 #include "core/status.h"
 #include "kernels/sparse_conv/sparse_conv.h"
+#include "kernels/sparse_gemm/sparse_gemm.h"
 #include "runtime/memory_plan.h"
 #include "runtime/plan.h"
 #include "sparse/nested.h"
@@ -33,8 +34,10 @@ class PackedWeights {
                                     const StepMemory& memory, const LevelSource& source);
 
   [[nodiscard]] int64_t nonzeros(int level) const { return nonzeros_[static_cast<size_t>(level)]; }
-  /// [level], for the kernels; null for a step without weights.
+  /// [level], for the convolution kernel; null for a step that does not use it.
   [[nodiscard]] const kernels::TapIncrement* increments() const { return views_.data(); }
+  /// [level], for the product with a single vector; null for a step that is none.
+  [[nodiscard]] const kernels::GemvIncrement* gemv_increments() const { return gemv_views_.data(); }
   [[nodiscard]] const uint32_t* dense_prefix() const { return dense_prefix_.data(); }
   /// Bias and normalisation of one level: row r becomes scale[r] * sum + shift[r].
   [[nodiscard]] const float* scale(int level) const { return at(scale_, level); }
@@ -51,18 +54,23 @@ class PackedWeights {
   static const T* at(const std::vector<std::vector<T>>& levels, int level) {
     return levels[static_cast<size_t>(level)].data();
   }
-  Status pack_taps(const graph::Parameter& weight, const Plan& plan, const Step& step,
-                   const StepMemory& memory, const LevelSource& source);
+  Status pack_taps(const graph::Parameter& weight, const Step& step, const StepMemory& memory,
+                   const LevelSource& source);
+  Status pack_gemv(const graph::Parameter& weight, const Plan& plan, const Step& step,
+                   const LevelSource& source);
   Status pack_vectors(const Step& step, const LevelSource& source);
 
   int64_t rows_ = 0;
-  std::vector<AlignedBuffer<kernels::Tap>> taps_;   ///< [level]
-  std::vector<AlignedBuffer<uint32_t>> row_begin_;  ///< [level][row + 1]
-  std::vector<kernels::TapIncrement> views_;        ///< [level]
-  std::vector<uint32_t> dense_prefix_;              ///< [row], see SparseGemvArguments
-  std::vector<std::vector<float>> scale_;           ///< [level][row]
-  std::vector<std::vector<float>> shift_;           ///< [level][row]
-  std::vector<int64_t> nonzeros_;                   ///< [level]
+  std::vector<AlignedBuffer<float>> weights_;          ///< [level]
+  std::vector<AlignedBuffer<uint16_t>> blocks_;        ///< [level]
+  std::vector<AlignedBuffer<kernels::GemvTap>> gemv_;  ///< [level]
+  std::vector<AlignedBuffer<uint32_t>> run_begin_;     ///< [level][run + 1] or [level][row + 1]
+  std::vector<kernels::TapIncrement> views_;           ///< [level]
+  std::vector<kernels::GemvIncrement> gemv_views_;     ///< [level]
+  std::vector<uint32_t> dense_prefix_;                 ///< [row], see SparseGemvArguments
+  std::vector<std::vector<float>> scale_;              ///< [level][row]
+  std::vector<std::vector<float>> shift_;              ///< [level][row]
+  std::vector<int64_t> nonzeros_;                      ///< [level]
 };
 
 }  // namespace strata::runtime

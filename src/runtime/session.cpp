@@ -10,6 +10,7 @@
 #include "core/cpu_name.h"
 #include "core/thread_pool.h"
 #include "format/layout.h"
+#include "kernels/sparse_conv/sparse_conv.h"
 #include "kernels/target.h"
 #include "runtime/memory_plan.h"
 #include "runtime/packed_weights.h"
@@ -89,7 +90,9 @@ class PlannedSession final : public Session {
     STRATA_ASSIGN_OR_RETURN(session->pool_, ThreadPool::create(options.threads));
     STRATA_ASSIGN_OR_RETURN(const graph::Graph* graph, choose_graph(model, options.graph));
     STRATA_ASSIGN_OR_RETURN(session->plan_, make_plan(model, *graph, options.bindings));
-    STRATA_ASSIGN_OR_RETURN(session->memory_, plan_memory(session->plan_));
+    STRATA_ASSIGN_OR_RETURN(
+        session->memory_,
+        plan_memory(session->plan_, kernels::sparse_conv_kernel(target).tile_blocks));
     STRATA_ASSIGN_OR_RETURN(StepRunner runner, StepRunner::create(session->plan_, session->memory_,
                                                                   target, options.threads));
     session->runner_.emplace(std::move(runner));

@@ -16,14 +16,43 @@ constexpr int64_t kTasksPerThread = 6;
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+/// Calls body(task, thread) for every task once. Every thread first takes the tasks of its own
+/// part, in their order, then helps the others: so what a thread wrote in one step is mostly what
+/// it reads in the next, from its own cache, and still nobody waits long.
+template <typename Body>
+void for_own_tasks(ThreadPool& pool, TaskCursors& cursors, int64_t tasks, const Body& body) {
+  const int threads = pool.threads();
+  if (threads == 1) {
+    for (int64_t task = 0; task < tasks; ++task) body(static_cast<int>(task), 0);
+    return;
+  }
+  const auto part_begin = [&](int64_t part) { return part * tasks / threads; };
+  for (int part = 0; part < threads; ++part) {
+    cursors[static_cast<size_t>(part)].next.store(part_begin(part), std::memory_order_relaxed);
+  }
+  pool.parallel_for(threads, [&](int /*task*/, int thread) {
+    for (int i = 0; i < threads; ++i) {
+      const int part = (thread + i) % threads;
+      std::atomic<int64_t>& next = cursors[static_cast<size_t>(part)].next;
+      const int64_t end = part_begin(part + 1);
+      for (;;) {
+        const int64_t task = next.fetch_add(1, std::memory_order_relaxed);
+        if (task >= end) break;
+        body(static_cast<int>(task), thread);
+      }
+    }
+  });
+}
+
 /// Cuts every image's channels into ranges and calls body(image, begin, end, thread).
 template <typename Body>
-void for_channel_ranges(ThreadPool& pool, int64_t images, int64_t channels, const Body& body) {
+void for_channel_ranges(ThreadPool& pool, TaskCursors& cursors, int64_t images, int64_t channels,
+                        const Body& body) {
   const int64_t wanted =
       pool.threads() == 1 ? 1 : divide_up(kTasksPerThread * pool.threads(), images);
   const int64_t size = divide_up(channels, std::min(wanted, channels));
   const int64_t ranges = divide_up(channels, size);
-  pool.parallel_for(static_cast<int>(images * ranges), [&](int task, int thread) {
+  for_own_tasks(pool, cursors, images * ranges, [&](int task, int thread) {
     const int64_t begin = task % ranges * size;
     body(task / ranges, begin, std::min(begin + size, channels), thread);
   });
@@ -54,6 +83,7 @@ void copy_compact(const PlaneLayout& layout, const float* from, float* to) {
 Result<StepRunner> StepRunner::create(const Plan& plan, const MemoryPlan& memory,
                                       kernels::Target target, int threads) {
   StepRunner runner(plan, memory, target);
+  runner.cursors_ = TaskCursors(static_cast<size_t>(threads));
   STRATA_ASSIGN_OR_RETURN(
       runner.arena_,
       AlignedBuffer<float>::create(static_cast<size_t>(memory.arena_floats), "the activations"));
@@ -65,7 +95,10 @@ Result<StepRunner> StepRunner::create(const Plan& plan, const MemoryPlan& memory
     const uint32_t*& mask = runner.mask_of_step_.emplace_back(nullptr);
     const PlaneLayout& layout = memory.tensors[static_cast<size_t>(step.output)].layout;
     const int64_t pixels = layout.blocks() * kPixelBlock;
-    if (step.kind != StepKind::kConv || pixels == layout.height * layout.width) continue;
+    if (step.kind != StepKind::kConv || pixels == layout.height * layout.width ||
+        !memory.tensors[static_cast<size_t>(step.output)].padded) {
+      continue;
+    }
     for (size_t i = 0; i < masked.size(); ++i) {
       if (masked[i]->pitch == layout.pitch && masked[i]->width == layout.width &&
           masked[i]->height == layout.height) {
@@ -141,10 +174,10 @@ void StepRunner::run_conv(size_t index, const PackedWeights& weights, int level,
   if (memory.packed) {
     const PlaneLayout& unpacked = place(step.input).layout;
     float* scratch = arena_.data() + memory.scratch;
-    for_channel_ranges(pool, unpacked.batch, unpacked.channels,
+    for_channel_ranges(pool, cursors_, unpacked.batch, unpacked.channels,
                        [&](int64_t image, int64_t begin, int64_t end, int /*thread*/) {
-                         kernels::split_phases(*memory.geometry, step.window, unpacked, source, in,
-                                               scratch, image, begin, end);
+                         split_(*memory.geometry, step.window, unpacked, source, in, scratch, image,
+                                begin, end);
                        });
     source = scratch;
   }
@@ -154,25 +187,24 @@ void StepRunner::run_conv(size_t index, const PackedWeights& weights, int level,
 
   // A task is a range of rows over one tile of pixels; tasks of one tile follow each other, so that
   // the tile's input stays in the cache.
+  const kernels::ConvTiling& tiling = memory.tiling;
   const int64_t blocks = out.blocks();
-  const int64_t tile = divide_up(blocks, divide_up(blocks, conv_.tile_blocks));
+  const int64_t tile = tiling.tile_blocks;
   const int64_t tiles = divide_up(blocks, tile);
   const int64_t wanted =
       pool.threads() == 1 ? 1 : divide_up(kTasksPerThread * pool.threads(), out.batch * tiles);
   const int64_t range = divide_up(out.channels, std::min(wanted, out.channels));
   const int64_t ranges = divide_up(out.channels, range);
-  pool.parallel_for(static_cast<int>(out.batch * tiles * ranges), [&](int task, int /*thread*/) {
+  const int64_t group_rows = out.channels / step.group;
+  const int64_t group_planes = in.channels / step.group;
+  for_own_tasks(pool, cursors_, out.batch * tiles * ranges, [&](int task, int /*thread*/) {
     const int64_t row_begin = task % ranges * range;
     const int64_t row_end = std::min(row_begin + range, out.channels);
     const int64_t block = task / ranges % tiles * tile;
     const int64_t block_end = std::min(block + tile, blocks);
     const int64_t image = task / ranges / tiles;
-    kernels::SparseConvArguments arguments;
-    arguments.input = source + in.plane(image, 0);
-    arguments.increments = weights.increments();
-    arguments.increment_count = level + 1;
-    arguments.scale = weights.scale(level);
-    arguments.shift = weights.shift(level);
+    kernels::SparseConvArguments arguments = product_arguments(weights, level, tiling);
+    arguments.rows = out.channels;
     if (addend != nullptr) {
       arguments.residual = addend_data + addend->plane(image, 0);
       arguments.residual_stride = addend->plane_stride;
@@ -181,12 +213,45 @@ void StepRunner::run_conv(size_t index, const PackedWeights& weights, int level,
     arguments.output_stride = out.plane_stride;
     arguments.mask = mask_of_step_[index];
     arguments.relu = step.relu;
-    conv_.run(arguments, row_begin, row_end, block, block_end);
+    for (int64_t group = row_begin / group_rows; group * group_rows < row_end; ++group) {
+      const int64_t begin = std::max(row_begin, group * group_rows);
+      const int64_t end = std::min(row_end, (group + 1) * group_rows);
+      const float* planes = source + in.plane(image, group * group_planes) - tiling.head();
+      run_slices(arguments, tiling, planes, in.plane_stride, begin, end, block, block_end);
+    }
     if (block_end < blocks) return;
     for (int64_t row = row_begin; row < row_end; ++row) {
       kernels::clear_ends(out, target + out.plane(image, row), blocks * kPixelBlock);
     }
   });
+}
+
+kernels::SparseConvArguments StepRunner::product_arguments(const PackedWeights& weights, int level,
+                                                           const kernels::ConvTiling& tiling) {
+  kernels::SparseConvArguments arguments;
+  arguments.increments = weights.increments();
+  arguments.increment_count = level + 1;
+  arguments.shifts = tiling.shifts.data();
+  arguments.shift_count = static_cast<int64_t>(tiling.shifts.size());
+  arguments.run_multiple = tiling.run_multiple;
+  arguments.overhang = tiling.overhang;
+  arguments.scale = weights.scale(level);
+  arguments.shift = weights.shift(level);
+  return arguments;
+}
+
+void StepRunner::run_slices(kernels::SparseConvArguments& arguments,
+                            const kernels::ConvTiling& tiling, const float* planes,
+                            int64_t plane_stride, int64_t row_begin, int64_t row_end,
+                            int64_t block_begin, int64_t block_end) const {
+  const int64_t slices = tiling.slices();
+  for (int64_t slice = 0; slice < slices; ++slice) {
+    arguments.input = planes + tiling.slice_begin[static_cast<size_t>(slice)] * plane_stride;
+    arguments.slice = slice;
+    arguments.first_slice = slice == 0;
+    arguments.last_slice = slice == slices - 1;
+    conv_.run(arguments, row_begin, row_end, block_begin, block_end);
+  }
 }
 
 void StepRunner::run_gemm(size_t index, const PackedWeights& weights, int level,
@@ -204,11 +269,11 @@ void StepRunner::run_gemm(size_t index, const PackedWeights& weights, int level,
     source = arena_.data() + memory.scratch;
   }
   float* target = output(step.output, buffers);
-  for_channel_ranges(pool, out.batch, out.channels,
+  for_channel_ranges(pool, cursors_, out.batch, out.channels,
                      [&](int64_t image, int64_t begin, int64_t end, int /*thread*/) {
                        kernels::SparseGemvArguments arguments;
                        arguments.input = source + image * in.channels;
-                       arguments.increments = weights.increments();
+                       arguments.increments = weights.gemv_increments();
                        arguments.increment_count = level + 1;
                        arguments.dense_prefix = weights.dense_prefix();
                        arguments.scale = weights.scale(level);
@@ -225,6 +290,7 @@ void StepRunner::run_gemm_over_batch(size_t index, const PackedWeights& weights,
   const StepMemory& memory = memory_->steps[index];
   const PlaneLayout& in = place(step.input).layout;
   const PlaneLayout& out = place(step.output).layout;
+  const kernels::ConvTiling& tiling = memory.tiling;
   const int64_t row = memory.scratch_layout.plane_stride;
   const float* source = input(step.input, buffers);
   float* transposed = arena_.data() + memory.scratch;
@@ -235,18 +301,19 @@ void StepRunner::run_gemm_over_batch(size_t index, const PackedWeights& weights,
   }
   float* result = transposed + row * in.channels;
   float* target = output(step.output, buffers);
-  for_channel_ranges(pool, 1, out.channels,
+  for_channel_ranges(pool, cursors_, 1, out.channels,
                      [&](int64_t /*image*/, int64_t begin, int64_t end, int /*thread*/) {
-                       kernels::SparseConvArguments arguments;
-                       arguments.input = transposed;
-                       arguments.increments = weights.increments();
-                       arguments.increment_count = level + 1;
-                       arguments.scale = weights.scale(level);
-                       arguments.shift = weights.shift(level);
+                       kernels::SparseConvArguments arguments =
+                           product_arguments(weights, level, tiling);
+                       arguments.rows = out.channels;
                        arguments.output = result;
                        arguments.output_stride = row;
                        arguments.relu = step.relu;
-                       conv_.run(arguments, begin, end, 0, row / kPixelBlock);
+                       const int64_t blocks = row / kPixelBlock;
+                       for (int64_t block = 0; block < blocks; block += tiling.tile_blocks) {
+                         run_slices(arguments, tiling, transposed, row, begin, end, block,
+                                    std::min(block + tiling.tile_blocks, blocks));
+                       }
                        for (int64_t feature = begin; feature < end; ++feature) {
                          for (int64_t image = 0; image < out.batch; ++image) {
                            target[image * out.channels + feature] = result[feature * row + image];
@@ -266,11 +333,11 @@ void StepRunner::run_pool(size_t index, const Buffers& buffers, ThreadPool& pool
   arguments.input_layout = place(step.input).layout;
   arguments.output = output(step.output, buffers);
   arguments.output_layout = place(step.output).layout;
-  for_channel_ranges(pool, arguments.output_layout.batch, arguments.output_layout.channels,
-                     [&](int64_t image, int64_t begin, int64_t end, int thread) {
-                       pool_(arguments, image, begin, end,
-                             rows_.data() + thread * memory_->row_floats);
-                     });
+  for_channel_ranges(
+      pool, cursors_, arguments.output_layout.batch, arguments.output_layout.channels,
+      [&](int64_t image, int64_t begin, int64_t end, int thread) {
+        pool_(arguments, image, begin, end, rows_.data() + thread * memory_->row_floats);
+      });
 }
 
 void StepRunner::run_elementwise(size_t index, const PackedWeights& weights, int level,
@@ -288,7 +355,8 @@ void StepRunner::run_elementwise(size_t index, const PackedWeights& weights, int
   arguments.output = output(step.output, buffers);
   arguments.output_layout = place(step.output).layout;
   arguments.relu = step.relu;
-  for_channel_ranges(pool, arguments.output_layout.batch, arguments.output_layout.channels,
+  for_channel_ranges(pool, cursors_, arguments.output_layout.batch,
+                     arguments.output_layout.channels,
                      [&](int64_t image, int64_t begin, int64_t end, int /*thread*/) {
                        elementwise_(arguments, image, begin, end);
                      });
@@ -300,7 +368,7 @@ void StepRunner::run_pad(size_t index, const Buffers& buffers, ThreadPool& pool)
   const PlaneLayout& out = place(step.output).layout;
   const float* source = input(step.input, buffers);
   float* target = output(step.output, buffers);
-  for_channel_ranges(pool, out.batch, out.channels,
+  for_channel_ranges(pool, cursors_, out.batch, out.channels,
                      [&](int64_t image, int64_t begin, int64_t end, int /*thread*/) {
                        for (int64_t channel = begin; channel < end; ++channel) {
                          float* plane = target + out.plane(image, channel);

@@ -2,6 +2,7 @@
 // loops of kernel calls. Allocates nothing.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -10,7 +11,9 @@
 #include "core/thread_pool.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/pool/pool.h"
+#include "kernels/sparse_conv/phase_split.h"
 #include "kernels/sparse_conv/sparse_conv.h"
+#include "kernels/sparse_conv/tiling.h"
 #include "kernels/sparse_gemm/sparse_gemm.h"
 #include "kernels/target.h"
 #include "runtime/memory_plan.h"
@@ -24,6 +27,12 @@ struct Buffers {
   std::span<const float* const> inputs;  ///< [graph input]
   std::span<float* const> outputs;       ///< [graph output]
 };
+
+/// Where a thread's part of a parallel loop stands.
+struct alignas(kCacheLine) TaskCursor {
+  std::atomic<int64_t> next{0};
+};
+using TaskCursors = std::vector<TaskCursor>;  ///< [thread]
 
 class StepRunner {
  public:
@@ -43,6 +52,7 @@ class StepRunner {
       : plan_(&plan),
         memory_(&memory),
         conv_(kernels::sparse_conv_kernel(target)),
+        split_(kernels::phase_split_kernel(target)),
         gemv_(kernels::sparse_gemv_kernel(target)),
         pool_(kernels::pool_kernel(target)),
         elementwise_(kernels::elementwise_kernel(target)) {}
@@ -65,12 +75,23 @@ class StepRunner {
   void run_pad(size_t step, const Buffers& buffers, ThreadPool& pool);
   void run_reshape(size_t step, const Buffers& buffers);
 
+  /// What the kernel needs to know of a product, the input, its slices and the output left out.
+  static kernels::SparseConvArguments product_arguments(const PackedWeights& weights, int level,
+                                                        const kernels::ConvTiling& tiling);
+  /// Runs all slices over rows of one group and blocks of one tile. `planes` is where taps of
+  /// TapIncrement::blocks 0 read in the group's first plane.
+  void run_slices(kernels::SparseConvArguments& arguments, const kernels::ConvTiling& tiling,
+                  const float* planes, int64_t plane_stride, int64_t row_begin, int64_t row_end,
+                  int64_t block_begin, int64_t block_end) const;
+
   const Plan* plan_;
   const MemoryPlan* memory_;
   kernels::SparseConvKernel conv_;
+  kernels::PhaseSplitFunction split_;
   kernels::SparseGemvFunction gemv_;
   kernels::PoolFunction pool_;
   kernels::ElementwiseFunction elementwise_;
+  TaskCursors cursors_;
   AlignedBuffer<float> arena_;
   AlignedBuffer<float> rows_;  ///< [thread][MemoryPlan::row_floats]
   std::vector<AlignedBuffer<uint32_t>> masks_;

@@ -7,7 +7,8 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
-#include "kernels/sparse_conv/sparse_conv.h"
+#include "kernels/sparse_conv/phase_split.h"
+#include "kernels/sparse_conv/tiling.h"
 #include "random_data.h"
 
 namespace strata::kernels {
@@ -51,23 +52,33 @@ float expected(const Case& c, const PlaneLayout& layout, const std::vector<float
   return input[static_cast<size_t>(layout.plane(0, channel) + iy * layout.pitch + ix)];
 }
 
+/// Floats that taps read before a plane when nothing is left out.
+int64_t zeros_before(const ConvGeometry& geometry, int64_t pitch) {
+  return -(geometry.rows().min_shift * pitch + geometry.columns().min_shift);
+}
+
 RC_GTEST_PROP(Geometry, EveryTapReadsItsPixelOrZeroThroughPhasePlanes, ()) {
   const Case c = random_case(4);
   const ConvGeometry geometry(c.window, c.height, c.width, c.output_height, c.output_width);
   const PlaneLayout in = random_layout(1, c.channels, c.height, c.width);
   const auto input = random_floats(in.image_stride, 1);
   const int64_t pitch = geometry.min_pitch() + pick(0, 2);
-  const PlaneLayout split = geometry.phase_layout(1, c.channels, pitch);
+  const ConvTiling tiling = plan_tiling(geometry, pitch, pick(2, 16));
+  const int64_t blocks = round_up(c.output_height * pitch, kPixelBlock) / kPixelBlock;
+  const PlaneLayout split = geometry.phase_layout(
+      1, c.channels, pitch, zeros_before(geometry, pitch), tiling.reach(blocks));
   std::vector<float> planes(static_cast<size_t>(split.image_stride),
                             std::numeric_limits<float>::quiet_NaN());
-  split_phases(geometry, c.window, in, input.data(), split, planes.data(), 0, 0, c.channels);
+  phase_split_reference(geometry, c.window, in, input.data(), split, planes.data(), 0, 0,
+                        c.channels);
   for (int64_t channel = 0; channel < c.channels; ++channel) {
     for (int64_t ky = 0; ky < c.window.kernel[0]; ++ky) {
       for (int64_t kx = 0; kx < c.window.kernel[1]; ++kx) {
-        const int64_t offset = geometry.tap_offset(split, channel, ky, kx) / 4;
+        const ConvGeometry::Source tap = geometry.source(pitch, ky, kx);
+        const int64_t plane = channel * geometry.phases() + tap.phase;
         for (int64_t y = 0; y < c.output_height; ++y) {
           for (int64_t x = 0; x < c.output_width; ++x) {
-            const int64_t place = split.plane(0, 0) + y * pitch + x + offset;
+            const int64_t place = split.plane(0, plane) + y * pitch + x + tap.offset;
             RC_ASSERT(place >= 0);
             RC_ASSERT(place < split.image_stride);
             RC_ASSERT(planes[static_cast<size_t>(place)] ==
@@ -85,7 +96,9 @@ RC_GTEST_PROP(Geometry, StrideOneReadsTheInputsOwnPlanes, ()) {
   RC_ASSERT(geometry.direct());
   RC_ASSERT(geometry.phases() == 1);
   PlaneLayout in{1, c.channels, c.height, c.width, geometry.min_pitch() + pick(0, 2), 0, 0, 0};
-  lay_out_planes(in, geometry.head(in.pitch), geometry.reach(in.pitch));
+  const ConvTiling tiling = plan_tiling(geometry, in.pitch, pick(2, 16));
+  const int64_t blocks = round_up(c.output_height * in.pitch, kPixelBlock) / kPixelBlock;
+  lay_out_planes(in, zeros_before(geometry, in.pitch), tiling.reach(blocks));
   auto input = random_floats(in.image_stride, 1);
   for (int64_t channel = 0; channel < c.channels; ++channel) {
     clear_margins(in, input.data() + in.plane(0, channel));
@@ -94,10 +107,10 @@ RC_GTEST_PROP(Geometry, StrideOneReadsTheInputsOwnPlanes, ()) {
   for (int64_t channel = 0; channel < c.channels; ++channel) {
     for (int64_t ky = 0; ky < c.window.kernel[0]; ++ky) {
       for (int64_t kx = 0; kx < c.window.kernel[1]; ++kx) {
-        const int64_t offset = geometry.tap_offset(in, channel, ky, kx) / 4;
+        const int64_t offset = geometry.source(in.pitch, ky, kx).offset;
         for (int64_t y = 0; y < c.output_height; ++y) {
           for (int64_t x = 0; x < c.output_width; ++x) {
-            const int64_t place = in.plane(0, 0) + y * in.pitch + x + offset;
+            const int64_t place = in.plane(0, channel) + y * in.pitch + x + offset;
             RC_ASSERT(place >= 0);
             RC_ASSERT(place < in.image_stride);
             RC_ASSERT(input[static_cast<size_t>(place)] ==
@@ -108,6 +121,33 @@ RC_GTEST_PROP(Geometry, StrideOneReadsTheInputsOwnPlanes, ()) {
     }
   }
 }
+
+class PhaseSplit : public ::testing::TestWithParam<Target> {};
+
+TEST_P(PhaseSplit, AgreesWithTheReference) {
+  const PhaseSplitFunction split = phase_split_kernel(GetParam());
+  EXPECT_TRUE(rc::check("SIMD agrees with the reference", [&] {
+    Case c = random_case(3);
+    const ConvGeometry geometry(c.window, c.height, c.width, c.output_height, c.output_width);
+    const PlaneLayout in = random_layout(2, c.channels, c.height, c.width);
+    const auto input = random_floats(2 * in.image_stride, 1);
+    const PlaneLayout out = geometry.phase_layout(2, c.channels, geometry.min_pitch() + pick(0, 9),
+                                                  pick(0, 40), pick(0, 900));
+    std::vector<float> expected(static_cast<size_t>(2 * out.image_stride), -7.0F);
+    std::vector<float> actual = expected;
+    for (int64_t image = 0; image < 2; ++image) {
+      phase_split_reference(geometry, c.window, in, input.data(), out, expected.data(), image, 0,
+                            c.channels);
+      split(geometry, c.window, in, input.data(), out, actual.data(), image, 0, c.channels);
+    }
+    RC_ASSERT(expected == actual);
+  }));
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, PhaseSplit, ::testing::ValuesIn(supported_targets()),
+                         [](const auto& instance) {
+                           return std::string(target_name(instance.param));
+                         });
 
 TEST(Geometry, PadsARowByNoMoreThanOneSide) {
   Window window;

@@ -21,7 +21,7 @@ TEST_P(SparseGemv, AgreesWithTheReference) {
     const int64_t columns = pick(1, 90);
     const auto seed = static_cast<uint32_t>(pick(0, 1000));
     std::mt19937 random(seed);
-    std::vector<std::vector<Tap>> taps(2);
+    std::vector<std::vector<GemvTap>> taps(2);
     std::vector<std::vector<uint32_t>> row_begin(2, {0});
     std::vector<uint32_t> prefix;
     for (int64_t row = 0; row < rows; ++row) {
@@ -40,8 +40,8 @@ TEST_P(SparseGemv, AgreesWithTheReference) {
     const auto input = random_floats(columns, seed + 1);
     const auto scale = random_floats(rows, seed + 2);
     const auto shift = random_floats(rows, seed + 3);
-    const std::vector<TapIncrement> increments = {{taps[0].data(), row_begin[0].data()},
-                                                  {taps[1].data(), row_begin[1].data()}};
+    const std::vector<GemvIncrement> increments = {{taps[0].data(), row_begin[0].data()},
+                                                   {taps[1].data(), row_begin[1].data()}};
     std::vector<float> expected(static_cast<size_t>(rows), -7.0F);
     std::vector<float> actual = expected;
     SparseGemvArguments arguments{

@@ -46,34 +46,25 @@ int64_t ConvGeometry::min_pitch() const {
   return std::max(columns_.size + std::max(left, right), columns_.output);
 }
 
-int64_t ConvGeometry::head(int64_t pitch) const {
-  return -(rows_.min_shift * pitch + columns_.min_shift);
-}
-
-int64_t ConvGeometry::reach(int64_t pitch) const {
-  return (rows_.output - 1 + rows_.max_shift) * pitch + columns_.output + columns_.max_shift;
-}
-
-PlaneLayout ConvGeometry::phase_layout(int64_t batch, int64_t channels, int64_t pitch) const {
+PlaneLayout ConvGeometry::phase_layout(int64_t batch, int64_t channels, int64_t pitch, int64_t head,
+                                       int64_t reach) const {
   PlaneLayout layout;
   layout.batch = batch;
   layout.channels = channels * phases();
   layout.height = rows_.size;
   layout.width = columns_.size;
   layout.pitch = pitch;
-  lay_out_planes(layout, head(pitch), reach(pitch));
+  lay_out_planes(layout, head, reach);
   return layout;
 }
 
-int64_t ConvGeometry::tap_offset(const PlaneLayout& layout, int64_t channel, int64_t kernel_row,
-                                 int64_t kernel_column) const {
+ConvGeometry::Source ConvGeometry::source(int64_t pitch, int64_t kernel_row,
+                                          int64_t kernel_column) const {
   const auto ky = static_cast<size_t>(kernel_row);
   const auto kx = static_cast<size_t>(kernel_column);
   const auto column_phases = static_cast<int64_t>(columns_.phases.size());
-  const int64_t plane = channel * phases() + rows_.phase[ky] * column_phases + columns_.phase[kx];
-  const int64_t floats =
-      plane * layout.plane_stride + rows_.shift[ky] * layout.pitch + columns_.shift[kx];
-  return floats * static_cast<int64_t>(sizeof(float));
+  return {rows_.phase[ky] * column_phases + columns_.phase[kx],
+          rows_.shift[ky] * pitch + columns_.shift[kx]};
 }
 
 void lay_out_planes(PlaneLayout& layout, int64_t head, int64_t reach) {
@@ -85,42 +76,6 @@ void lay_out_planes(PlaneLayout& layout, int64_t head, int64_t reach) {
   const int64_t blocks = layout.plane_stride / kPixelBlock;
   if (blocks >= kLongPlane && blocks % 2 == 0) layout.plane_stride += kPixelBlock;
   layout.image_stride = layout.plane_stride * layout.channels;
-}
-
-void split_phases(const ConvGeometry& geometry, const Window& window,
-                  const PlaneLayout& input_layout, const float* input,
-                  const PlaneLayout& output_layout, float* output, int64_t image,
-                  int64_t channel_begin, int64_t channel_end) {
-  const int64_t row_stride = window.stride[0];
-  const int64_t column_stride = window.stride[1];
-  for (int64_t channel = channel_begin; channel < channel_end; ++channel) {
-    int64_t plane_index = channel * geometry.phases();
-    const float* source = input + input_layout.plane(image, channel);
-    for (const int64_t row_phase : geometry.rows().phases) {
-      for (const int64_t column_phase : geometry.columns().phases) {
-        float* plane = output + output_layout.plane(image, plane_index++);
-        const int64_t count = std::max<int64_t>(
-            0, (input_layout.width - column_phase + column_stride - 1) / column_stride);
-        for (int64_t y = 0; y < output_layout.height; ++y) {
-          float* to = plane + y * output_layout.pitch;
-          const int64_t row = y * row_stride + row_phase;
-          const int64_t filled = row < input_layout.height ? count : 0;
-          if (filled > 0) {
-            const float* from = source + row * input_layout.pitch + column_phase;
-            if (column_stride == 1) {
-              std::copy_n(from, filled, to);
-            } else if (column_stride == 2) {
-              for (int64_t x = 0; x < filled; ++x) to[x] = from[2 * x];
-            } else {
-              for (int64_t x = 0; x < filled; ++x) to[x] = from[column_stride * x];
-            }
-          }
-          std::fill(to + filled, to + output_layout.pitch, 0.0F);
-        }
-        clear_ends(output_layout, plane, output_layout.height * output_layout.pitch);
-      }
-    }
-  }
 }
 
 }  // namespace strata::kernels

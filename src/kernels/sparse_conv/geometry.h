@@ -40,17 +40,17 @@ class ConvGeometry {
 
   /// Least pitch, common to (phase) planes and output, at which taps that leave a row find zeros.
   [[nodiscard]] int64_t min_pitch() const;
-  /// Zeros that the taps need before a plane at this pitch.
-  [[nodiscard]] int64_t head(int64_t pitch) const;
-  /// Floats from the first pixel of a plane to the end of what real output pixels read.
-  [[nodiscard]] int64_t reach(int64_t pitch) const;
   /// Layout of the phase planes of one image after the other; channel c, phase i is plane
-  /// c * phases() + i.
-  [[nodiscard]] PlaneLayout phase_layout(int64_t batch, int64_t channels, int64_t pitch) const;
-  /// Byte offset of tap (channel, kernel row, kernel column) in such a layout, or in the input's
-  /// own one if direct(), relative to the first pixel of plane 0. 64 bits, for the caller to check.
-  [[nodiscard]] int64_t tap_offset(const PlaneLayout& layout, int64_t channel, int64_t kernel_row,
-                                   int64_t kernel_column) const;
+  /// c * phases() + i. `head` and `reach` as for lay_out_planes().
+  [[nodiscard]] PlaneLayout phase_layout(int64_t batch, int64_t channels, int64_t pitch,
+                                         int64_t head, int64_t reach) const;
+  /// What a tap reads for output pixel 0: a phase plane of its channel, and floats from that
+  /// plane's first pixel on.
+  struct Source {
+    int64_t phase = 0;
+    int64_t offset = 0;
+  };
+  [[nodiscard]] Source source(int64_t pitch, int64_t kernel_row, int64_t kernel_column) const;
 
  private:
   AxisTaps rows_;
@@ -61,12 +61,5 @@ class ConvGeometry {
 /// Gives `layout`, whose sizes and pitch are set, head, strides and room for whole blocks: `head`
 /// zeros before each plane, and `reach` readable floats from its first pixel on.
 void lay_out_planes(PlaneLayout& layout, int64_t head, int64_t reach);
-
-/// Copies channels [channel_begin, channel_end) of one image into its phase planes, margins zeroed.
-/// `input` and `output` point at the start of the memory that the layouts describe.
-void split_phases(const ConvGeometry& geometry, const Window& window,
-                  const PlaneLayout& input_layout, const float* input,
-                  const PlaneLayout& output_layout, float* output, int64_t image,
-                  int64_t channel_begin, int64_t channel_end);
 
 }  // namespace strata::kernels

@@ -5,26 +5,46 @@
 #include "kernels/sparse_conv/sparse_conv.h"
 
 namespace strata::kernels {
+namespace {
+
+/// What the taps of one row add to pixel `p` of the pixels [begin, end).
+float sum_taps(const SparseConvArguments& arguments, int64_t row, int64_t p, int64_t begin,
+               int64_t end) {
+  float sum = 0;
+  for (int64_t s = 0; s < arguments.shift_count; ++s) {
+    const int64_t seen = p + arguments.shifts[s];
+    if (!arguments.overhang && (seen < begin || seen >= end)) continue;
+    const int64_t run = (arguments.slice * arguments.rows + row) * arguments.shift_count + s;
+    for (int64_t k = 0; k < arguments.increment_count; ++k) {
+      const TapIncrement& increment = arguments.increments[k];
+      for (uint32_t i = increment.run_begin[run]; i < increment.run_begin[run + 1]; ++i) {
+        sum += increment.weights[i] * arguments.input[seen + increment.blocks[i] * kPixelBlock];
+      }
+    }
+  }
+  return sum;
+}
+
+}  // namespace
 
 void sparse_conv_reference(const SparseConvArguments& arguments, int64_t row_begin, int64_t row_end,
                            int64_t block_begin, int64_t block_end) {
+  const int64_t begin = block_begin * kPixelBlock;
+  const int64_t end = block_end * kPixelBlock;
   for (int64_t row = row_begin; row < row_end; ++row) {
-    for (int64_t p = block_begin * kPixelBlock; p < block_end * kPixelBlock; ++p) {
-      float sum = 0;
-      for (int64_t k = 0; k < arguments.increment_count; ++k) {
-        const TapIncrement& increment = arguments.increments[k];
-        for (uint32_t i = increment.row_begin[row]; i < increment.row_begin[row + 1]; ++i) {
-          const Tap tap = increment.taps[i];
-          sum += tap.weight * arguments.input[p + tap.offset / int64_t{sizeof(float)}];
+    for (int64_t p = begin; p < end; ++p) {
+      float* output = arguments.output + row * arguments.output_stride + p;
+      float value = sum_taps(arguments, row, p, begin, end);
+      if (!arguments.first_slice) value += *output;
+      if (arguments.last_slice) {
+        value = value * arguments.scale[row] + arguments.shift[row];
+        if (arguments.residual != nullptr) {
+          value += arguments.residual[row * arguments.residual_stride + p];
         }
+        if (arguments.relu) value = std::max(value, 0.0F);
+        if (arguments.mask != nullptr && arguments.mask[p] == 0) value = 0;
       }
-      float value = sum * arguments.scale[row] + arguments.shift[row];
-      if (arguments.residual != nullptr) {
-        value += arguments.residual[row * arguments.residual_stride + p];
-      }
-      if (arguments.relu) value = std::max(value, 0.0F);
-      if (arguments.mask != nullptr && arguments.mask[p] == 0) value = 0;
-      arguments.output[row * arguments.output_stride + p] = value;
+      *output = value;
     }
   }
 }

@@ -1,6 +1,6 @@
 // Vector lanes run over pixels. The sums of a tile of up to kMaxVectors vectors stay in registers
 // while a row's taps are walked: per tap one broadcast, then one FMA per vector with the input as
-// its memory operand. The tile's input stays in the cache while all rows pass over it.
+// its memory operand. Every load is aligned: one that crosses a cache line costs as much as two.
 #include "kernels/sparse_conv/sparse_conv.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -18,88 +18,200 @@ namespace hn = hwy::HWY_NAMESPACE;
 #if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
 
 constexpr int64_t kLanes = HWY_LANES(float);
-// Of 16 registers, 12 hold sums; of 32, up to 14 are enough to hide the latency of memory.
-constexpr int64_t kMaxVectors = HWY_TARGET == HWY_AVX3 ? 14 : HWY_TARGET == HWY_NEON ? 16 : 12;
+constexpr int64_t kVectorsPerBlock = kPixelBlock / kLanes;
+// Of 16 registers, 12 hold sums; of 32, 16 are enough to hide the latency of memory.
+constexpr int64_t kMaxVectors = HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON ? 16 : 12;
 
+using D = hn::ScalableTag<float>;
+using V = hn::Vec<D>;
+
+/// Moves the sums of a tile up by `lanes`, 1..15: lane i becomes lane i + lanes of the tile, zeros
+/// come in, what leaves is lost.
 template <int64_t kVectors>
-HWY_INLINE void run_tile(const SparseConvArguments& arguments, int64_t row_begin, int64_t row_end,
-                         int64_t pixel) {
-  const hn::ScalableTag<float> d;
-  using V = hn::Vec<decltype(d)>;
-  const V zero = hn::Zero(d);
-  const auto* input = reinterpret_cast<const char*>(arguments.input + pixel);
-  for (int64_t row = row_begin; row < row_end; ++row) {
-    V sum[kVectors];
+HWY_INLINE void move_up(V* sum, int64_t lanes) {
+  const D d;
+#if HWY_TARGET == HWY_AVX3
+  const hn::RebindToSigned<D> di;
+  const auto index = hn::Iota(di, static_cast<int32_t>(kLanes - lanes));
+  STRATA_UNROLL
+  for (int64_t i = kVectors - 1; i > 0; --i) {
+    sum[i].raw = _mm512_permutex2var_ps(sum[i - 1].raw, index.raw, sum[i].raw);
+  }
+  sum[0].raw = _mm512_permutex2var_ps(hn::Zero(d).raw, index.raw, sum[0].raw);
+#else
+  HWY_ALIGN float tile[kPixelBlock + kVectors * kLanes];
+  for (int64_t i = 0; i < kPixelBlock; i += kLanes) hn::Store(hn::Zero(d), d, tile + i);
+  for (int64_t i = 0; i < kVectors; ++i) hn::Store(sum[i], d, tile + kPixelBlock + i * kLanes);
+  for (int64_t i = 0; i < kVectors; ++i) {
+    sum[i] = hn::LoadU(d, tile + kPixelBlock + i * kLanes - lanes);
+  }
+#endif
+}
+
+/// The opposite: lane i + lanes becomes lane i.
+template <int64_t kVectors>
+HWY_INLINE void move_down(V* sum, int64_t lanes) {
+  const D d;
+#if HWY_TARGET == HWY_AVX3
+  const hn::RebindToSigned<D> di;
+  const auto index = hn::Iota(di, static_cast<int32_t>(lanes));
+  STRATA_UNROLL
+  for (int64_t i = 0; i + 1 < kVectors; ++i) {
+    sum[i].raw = _mm512_permutex2var_ps(sum[i].raw, index.raw, sum[i + 1].raw);
+  }
+  sum[kVectors - 1].raw = _mm512_permutex2var_ps(sum[kVectors - 1].raw, index.raw, hn::Zero(d).raw);
+#else
+  HWY_ALIGN float tile[kVectors * kLanes + kPixelBlock];
+  for (int64_t i = 0; i < kPixelBlock; i += kLanes) {
+    hn::Store(hn::Zero(d), d, tile + kVectors * kLanes + i);
+  }
+  for (int64_t i = 0; i < kVectors; ++i) hn::Store(sum[i], d, tile + i * kLanes);
+  for (int64_t i = 0; i < kVectors; ++i) sum[i] = hn::LoadU(d, tile + i * kLanes + lanes);
+#endif
+}
+
+/// Adds `kTaps` taps, each to sums of its own: sum[t * kVectors ...] for tap t.
+template <int64_t kVectors, int64_t kTaps>
+HWY_INLINE void add_taps(const float* weight, const uint16_t* block, const float* input, V* sum) {
+  const D d;
+  STRATA_UNROLL
+  for (int64_t t = 0; t < kTaps; ++t) {
+    const V w = hn::Set(d, weight[t]);
+    const float* x = input + int64_t{block[t]} * kPixelBlock;
     STRATA_UNROLL
-    for (int64_t i = 0; i < kVectors; ++i) sum[i] = zero;
-    for (int64_t k = 0; k < arguments.increment_count; ++k) {
-      const TapIncrement& increment = arguments.increments[k];
-      const Tap* tap = increment.taps + increment.row_begin[row];
-      const Tap* const end = increment.taps + increment.row_begin[row + 1];
-      for (; tap != end; ++tap) {
-        const V weight = hn::Set(d, tap->weight);
-        const auto* x = reinterpret_cast<const float*>(input + tap->offset);
-        STRATA_UNROLL
-        for (int64_t i = 0; i < kVectors; ++i) {
-          sum[i] = hn::MulAdd(weight, hn::LoadU(d, x + i * kLanes), sum[i]);
-        }
-      }
+    for (int64_t i = 0; i < kVectors; ++i) {
+      sum[t * kVectors + i] = hn::MulAdd(w, hn::Load(d, x + i * kLanes), sum[t * kVectors + i]);
     }
-    const V scale = hn::Set(d, arguments.scale[row]);
-    const V shift = hn::Set(d, arguments.shift[row]);
-    STRATA_UNROLL
-    for (int64_t i = 0; i < kVectors; ++i) sum[i] = hn::MulAdd(sum[i], scale, shift);
-    if (arguments.residual != nullptr) {
-      const float* residual = arguments.residual + row * arguments.residual_stride + pixel;
-      STRATA_UNROLL
-      for (int64_t i = 0; i < kVectors; ++i) {
-        sum[i] = hn::Add(sum[i], hn::LoadU(d, residual + i * kLanes));
-      }
-    }
-    if (arguments.relu) {
-      STRATA_UNROLL
-      for (int64_t i = 0; i < kVectors; ++i) sum[i] = hn::Max(sum[i], zero);
-    }
-    if (arguments.mask != nullptr) {
-      const hn::RebindToUnsigned<decltype(d)> du;
-      const uint32_t* mask = arguments.mask + pixel;
-      STRATA_UNROLL
-      for (int64_t i = 0; i < kVectors; ++i) {
-        sum[i] = hn::And(sum[i], hn::BitCast(d, hn::LoadU(du, mask + i * kLanes)));
-      }
-    }
-    float* output = arguments.output + row * arguments.output_stride + pixel;
-    STRATA_UNROLL
-    for (int64_t i = 0; i < kVectors; ++i) hn::StoreU(sum[i], d, output + i * kLanes);
   }
 }
 
-/// Calls run_tile for a number of vectors that is only known now.
+/// Adds the taps of one run of one increment, whose number is a multiple of kTaps.
+template <int64_t kVectors, int64_t kTaps>
+HWY_INLINE void add_run(const TapIncrement& increment, int64_t run, const float* input, V* sum) {
+  const uint32_t begin = increment.run_begin[run];
+  const float* const end = increment.weights + increment.run_begin[run + 1];
+  const uint16_t* block = increment.blocks + begin;
+  for (const float* weight = increment.weights + begin; weight != end;
+       weight += kTaps, block += kTaps) {
+    add_taps<kVectors, kTaps>(weight, block, input, sum);
+  }
+}
+
+/// Adds the sums of all taps to those of the first, and starts the others anew.
+template <int64_t kVectors, int64_t kTaps>
+HWY_INLINE void add_up(V* sum) {
+  const D d;
+  STRATA_UNROLL
+  for (int64_t i = kVectors; i < kTaps * kVectors; ++i) {
+    sum[i % kVectors] = hn::Add(sum[i % kVectors], sum[i]);
+    sum[i] = hn::Zero(d);
+  }
+}
+
 template <int64_t kVectors>
-void run_vectors(const SparseConvArguments& arguments, int64_t row_begin, int64_t row_end,
-                 int64_t pixel, int64_t vectors) {
-  if constexpr (kVectors > 0) {
-    if (vectors == kVectors) {
-      run_tile<kVectors>(arguments, row_begin, row_end, pixel);
-    } else {
-      constexpr int64_t kStep = kPixelBlock / kLanes;
-      run_vectors<kVectors - kStep>(arguments, row_begin, row_end, pixel, vectors);
+HWY_INLINE void finish_row(const SparseConvArguments& arguments, int64_t row, int64_t pixel,
+                           V* sum) {
+  const D d;
+  const V scale = hn::Set(d, arguments.scale[row]);
+  const V shift = hn::Set(d, arguments.shift[row]);
+  STRATA_UNROLL
+  for (int64_t i = 0; i < kVectors; ++i) sum[i] = hn::MulAdd(sum[i], scale, shift);
+  if (arguments.residual != nullptr) {
+    const float* residual = arguments.residual + row * arguments.residual_stride + pixel;
+    STRATA_UNROLL
+    for (int64_t i = 0; i < kVectors; ++i) {
+      sum[i] = hn::Add(sum[i], hn::Load(d, residual + i * kLanes));
+    }
+  }
+  if (arguments.relu) {
+    const V zero = hn::Zero(d);
+    STRATA_UNROLL
+    for (int64_t i = 0; i < kVectors; ++i) sum[i] = hn::Max(sum[i], zero);
+  }
+  if (arguments.mask != nullptr) {
+    const hn::RebindToUnsigned<D> du;
+    const uint32_t* mask = arguments.mask + pixel;
+    STRATA_UNROLL
+    for (int64_t i = 0; i < kVectors; ++i) {
+      sum[i] = hn::And(sum[i], hn::BitCast(d, hn::Load(du, mask + i * kLanes)));
+    }
+  }
+}
+
+/// Sums kVectors vectors per row, of which the last kHidden are not written. kTaps taps at a time
+/// have sums of their own: those of a small tile alone would wait for each other.
+template <int64_t kVectors, int64_t kHidden, int64_t kTaps>
+HWY_INLINE void run_tile(const SparseConvArguments& arguments, int64_t row_begin, int64_t row_end,
+                         int64_t pixel) {
+  constexpr int64_t kWritten = kVectors - kHidden;
+  const D d;
+  const float* input = arguments.input + pixel;
+  const int64_t shift_count = arguments.shift_count;
+  for (int64_t row = row_begin; row < row_end; ++row) {
+    V sum[kTaps * kVectors];
+    STRATA_UNROLL
+    for (int64_t i = 0; i < kTaps * kVectors; ++i) sum[i] = hn::Zero(d);
+    const int64_t run = (arguments.slice * arguments.rows + row) * shift_count;
+    for (int64_t s = 0; s < shift_count; ++s) {
+      if (s > 0) {
+        add_up<kVectors, kTaps>(sum);
+        move_up<kVectors>(sum, arguments.shifts[s] - arguments.shifts[s - 1]);
+      }
+      for (int64_t k = 0; k < arguments.increment_count; ++k) {
+        add_run<kVectors, kTaps>(arguments.increments[k], run + s, input, sum);
+      }
+    }
+    add_up<kVectors, kTaps>(sum);
+    const int32_t last = arguments.shifts[shift_count - 1];
+    if (last > 0) move_down<kVectors>(sum, last);
+    if (last < 0) move_up<kVectors>(sum, -last);
+    float* output = arguments.output + row * arguments.output_stride + pixel;
+    if (!arguments.first_slice) {
+      STRATA_UNROLL
+      for (int64_t i = 0; i < kWritten; ++i) {
+        sum[i] = hn::Add(sum[i], hn::Load(d, output + i * kLanes));
+      }
+    }
+    if (arguments.last_slice) finish_row<kWritten>(arguments, row, pixel, sum);
+    STRATA_UNROLL
+    for (int64_t i = 0; i < kWritten; ++i) hn::Store(sum[i], d, output + i * kLanes);
+  }
+}
+
+template <int64_t kVectors, int64_t kHidden>
+HWY_INLINE void run_tile(const SparseConvArguments& arguments, int64_t row_begin, int64_t row_end,
+                         int64_t pixel) {
+  if constexpr (kVectors < 4) {
+    if (arguments.run_multiple == kRunMultiple) {
+      return run_tile<kVectors, kHidden, kRunMultiple>(arguments, row_begin, row_end, pixel);
+    }
+  }
+  run_tile<kVectors, kHidden, 1>(arguments, row_begin, row_end, pixel);
+}
+
+/// Calls run_tile for a number of blocks, all that are summed, which is only known now.
+template <int64_t kBlocks>
+void run_blocks(const SparseConvArguments& arguments, int64_t row_begin, int64_t row_end,
+                int64_t pixel, int64_t blocks) {
+  if constexpr (kBlocks > 0) {
+    if (blocks != kBlocks) {
+      run_blocks<kBlocks - 1>(arguments, row_begin, row_end, pixel, blocks);
+    } else if (!arguments.overhang) {
+      run_tile<kBlocks * kVectorsPerBlock, 0>(arguments, row_begin, row_end, pixel);
+    } else if constexpr (kBlocks > 1) {
+      run_tile<kBlocks * kVectorsPerBlock, kVectorsPerBlock>(arguments, row_begin, row_end, pixel);
     }
   }
 }
 
 void run(const SparseConvArguments& arguments, int64_t row_begin, int64_t row_end,
          int64_t block_begin, int64_t block_end) {
-  constexpr int64_t kVectorsPerBlock = kPixelBlock / kLanes;
-  constexpr int64_t kMaxBlocks = kMaxVectors / kVectorsPerBlock;
-  for (int64_t block = block_begin; block < block_end; block += kMaxBlocks) {
-    const int64_t count = HWY_MIN(kMaxBlocks, block_end - block);
-    run_vectors<kMaxBlocks * kVectorsPerBlock>(arguments, row_begin, row_end, block * kPixelBlock,
-                                               count * kVectorsPerBlock);
-  }
+  run_blocks<kMaxVectors / kVectorsPerBlock>(
+      arguments, row_begin, row_end, block_begin * kPixelBlock,
+      block_end - block_begin + (arguments.overhang ? 1 : 0));
 }
 
-const SparseConvKernel kKernel = {run, kMaxVectors* kLanes / kPixelBlock};
+const SparseConvKernel kKernel = {run, kMaxVectors / kVectorsPerBlock};
 
 #endif
 
@@ -111,7 +223,8 @@ HWY_AFTER_NAMESPACE();
 namespace strata::kernels {
 
 SparseConvKernel sparse_conv_kernel(Target target) {
-  STRATA_RETURN_FOR_TARGET(target, kKernel, (SparseConvKernel{sparse_conv_reference, 1}))
+  STRATA_RETURN_FOR_TARGET(target, kKernel,
+                           (SparseConvKernel{sparse_conv_reference, kReferenceTileBlocks}))
 }
 
 }  // namespace strata::kernels

@@ -1,6 +1,7 @@
 // Convolution by taps: every non-zero weight adds one shifted, scaled input plane to an output
-// plane. Whatever the kernel size, the shift is one constant offset (see geometry.h), so that a
-// row of the weight matrix is a list of (weight, offset) and vector lanes run over pixels.
+// plane. Whatever the kernel size, the shift is one constant offset (see geometry.h). It is cut
+// into whole blocks, which a tap carries and which vectors load without crossing a cache line, and
+// a rest of lanes, by which the sums of all taps that share it are moved at once (see tiling.h).
 #pragma once
 
 #include <cstdint>
@@ -9,43 +10,53 @@
 
 namespace strata::kernels {
 
-/// One non-zero weight: output pixel p reads the input `offset` bytes after input + p.
-struct Tap {
-  float weight = 0;
-  int32_t offset = 0;
-};
-
-/// The taps that one level adds to the level below it: row r has [row_begin[r], row_begin[r + 1]).
+/// The taps that one level adds to the level below it. Runs are numbered
+/// (slice * rows + row) * shift_count + shift: run i has taps [run_begin[i], run_begin[i + 1]), a
+/// multiple of SparseConvArguments::run_multiple; taps of weight 0 make up for what is missing.
 struct TapIncrement {
-  const Tap* taps = nullptr;
-  const uint32_t* row_begin = nullptr;
+  const float* weights = nullptr;
+  const uint16_t* blocks = nullptr;  ///< what a tap reads, from SparseConvArguments::input on
+  const uint32_t* run_begin = nullptr;
 };
 
-/// One image. output[r][p] = activation(scale[r] * sum over taps + shift[r] + residual[r][p]),
+/// One slice of the input channels of one image. Summed over all slices,
+/// output[r][p] = activation(scale[r] * sum over taps + shift[r] + residual[r][p]),
 /// and 0 where the mask is 0. Rows are output channels; pixels p count through the rows of a plane
-/// at the output's pitch. Whole blocks of kPixelBlock pixels are read and written.
+/// at the output's pitch. A tap with shift s and block b adds
+/// weight * input[p + s + b * kPixelBlock]. Without `overhang` it adds nothing where pixel p + s
+/// lies before the computed blocks, and sums whose p + largest shift lies after them are not
+/// defined. Whole blocks are read and written, on cache-line boundaries.
 struct SparseConvArguments {
-  const float* input = nullptr;              ///< what output pixel 0 sees through a tap of offset 0
+  const float* input = nullptr;              ///< what output pixel 0 sees at shift 0 and block 0
   const TapIncrement* increments = nullptr;  ///< chained into the same sums
   int64_t increment_count = 0;               ///< 1 + the level that runs
-  const float* scale = nullptr;              ///< [row]
-  const float* shift = nullptr;              ///< [row]
-  const float* residual = nullptr;           ///< pixel 0 of row 0, or null
-  int64_t residual_stride = 0;               ///< floats from row to row
-  float* output = nullptr;                   ///< pixel 0 of row 0
-  int64_t output_stride = 0;                 ///< floats from row to row
-  const uint32_t* mask = nullptr;            ///< [pixel]: all bits set or 0; null: all set
+  const int32_t* shifts = nullptr;           ///< lanes, ascending, -15..15, at most 15 apart in all
+  int64_t shift_count = 1;
+  int64_t run_multiple = 1;         ///< 1 or kRunMultiple
+  bool overhang = false;            ///< sums reach into the block after the computed ones
+  int64_t slice = 0;                ///< which runs to walk
+  int64_t rows = 0;                 ///< of the whole output, for the numbering of runs
+  bool first_slice = true;          ///< else the sums of the slices before are in `output`
+  bool last_slice = true;           ///< else `output` gets the plain sums
+  const float* scale = nullptr;     ///< [row]
+  const float* shift = nullptr;     ///< [row]
+  const float* residual = nullptr;  ///< pixel 0 of row 0, or null
+  int64_t residual_stride = 0;      ///< floats from row to row
+  float* output = nullptr;          ///< pixel 0 of row 0
+  int64_t output_stride = 0;        ///< floats from row to row
+  const uint32_t* mask = nullptr;   ///< [pixel]: all bits set or 0; null: all set
   bool relu = false;
 };
 
-/// Computes rows [row_begin, row_end) over the blocks [block_begin, block_end) of a plane. Each
-/// output pixel adds up its taps in their order, so results do not depend on how work is cut.
+/// Computes rows [row_begin, row_end) over the blocks [block_begin, block_end) of a plane, at most
+/// SparseConvKernel::tile_blocks of them, one less with overhang. Each output pixel adds up its
+/// taps in their order, so results do not depend on which rows are computed together.
 using SparseConvFunction = void (*)(const SparseConvArguments& arguments, int64_t row_begin,
                                     int64_t row_end, int64_t block_begin, int64_t block_end);
 
 struct SparseConvKernel {
   SparseConvFunction run = nullptr;
-  int64_t tile_blocks = 1;  ///< blocks whose sums stay in registers: the best tile width
+  int64_t tile_blocks = 1;  ///< blocks whose sums stay in registers
 };
 
 /// The kernel for one target, which must be among supported_targets().
@@ -54,5 +65,11 @@ SparseConvKernel sparse_conv_kernel(Target target);
 /// The oracle.
 void sparse_conv_reference(const SparseConvArguments& arguments, int64_t row_begin, int64_t row_end,
                            int64_t block_begin, int64_t block_end);
+
+/// Taps that tiles of few vectors add at a time.
+inline constexpr int64_t kRunMultiple = 4;
+
+/// What the scalar target computes at once.
+inline constexpr int64_t kReferenceTileBlocks = 4;
 
 }  // namespace strata::kernels

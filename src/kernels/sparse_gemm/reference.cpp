@@ -10,9 +10,9 @@ void sparse_gemv_reference(const SparseGemvArguments& arguments, int64_t row_beg
   for (int64_t row = row_begin; row < row_end; ++row) {
     float sum = 0;
     for (int64_t k = 0; k < arguments.increment_count; ++k) {
-      const TapIncrement& increment = arguments.increments[k];
+      const GemvIncrement& increment = arguments.increments[k];
       for (uint32_t i = increment.row_begin[row]; i < increment.row_begin[row + 1]; ++i) {
-        const Tap tap = increment.taps[i];
+        const GemvTap tap = increment.taps[i];
         sum += tap.weight * arguments.input[tap.offset / int64_t{sizeof(float)}];
       }
     }

@@ -17,7 +17,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 #if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
 
 /// Sum of taps[0..count) against input[0..count), count a multiple of the lanes.
-HWY_INLINE float dense_dot(const Tap* taps, const float* input, int64_t count) {
+HWY_INLINE float dense_dot(const GemvTap* taps, const float* input, int64_t count) {
   const hn::ScalableTag<float> d;
   using V = hn::Vec<decltype(d)>;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
@@ -31,8 +31,8 @@ HWY_INLINE float dense_dot(const Tap* taps, const float* input, int64_t count) {
   return hn::GetLane(hn::SumOfLanes(d, sum));
 }
 
-HWY_INLINE float sparse_dot(const Tap* tap, const Tap* end, const char* input) {
-  const auto product = [input](const Tap& t) {
+HWY_INLINE float sparse_dot(const GemvTap* tap, const GemvTap* end, const char* input) {
+  const auto product = [input](const GemvTap& t) {
     return t.weight * *reinterpret_cast<const float*>(input + t.offset);
   };
   float a = 0;
@@ -54,9 +54,9 @@ void run(const SparseGemvArguments& arguments, int64_t row_begin, int64_t row_en
   for (int64_t row = row_begin; row < row_end; ++row) {
     float sum = 0;
     for (int64_t k = 0; k < arguments.increment_count; ++k) {
-      const TapIncrement& increment = arguments.increments[k];
-      const Tap* taps = increment.taps + increment.row_begin[row];
-      const Tap* end = increment.taps + increment.row_begin[row + 1];
+      const GemvIncrement& increment = arguments.increments[k];
+      const GemvTap* taps = increment.taps + increment.row_begin[row];
+      const GemvTap* end = increment.taps + increment.row_begin[row + 1];
       if (k == 0) {
         const int64_t dense = int64_t{arguments.dense_prefix[row]} / lanes * lanes;
         sum = dense_dot(taps, arguments.input, dense);

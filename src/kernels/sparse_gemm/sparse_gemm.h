@@ -4,16 +4,27 @@
 
 #include <cstdint>
 
-#include "kernels/sparse_conv/sparse_conv.h"
 #include "kernels/target.h"
 
 namespace strata::kernels {
 
+/// One non-zero weight and the byte offset of the element that it multiplies.
+struct GemvTap {
+  float weight = 0;
+  int32_t offset = 0;
+};
+
+/// The taps that one level adds to the level below it: row r has [row_begin[r], row_begin[r + 1]).
+struct GemvIncrement {
+  const GemvTap* taps = nullptr;
+  const uint32_t* row_begin = nullptr;
+};
+
 /// output[r] = activation(scale[r] * sum over taps of weight * input[offset / 4] + shift[r]).
 struct SparseGemvArguments {
   const float* input = nullptr;
-  const TapIncrement* increments = nullptr;  ///< chained into the same sum; offsets in bytes
-  int64_t increment_count = 0;               ///< 1 + the level that runs
+  const GemvIncrement* increments = nullptr;  ///< chained into the same sum
+  int64_t increment_count = 0;                ///< 1 + the level that runs
   /// [row]: how many of its first taps in increment 0 read input[0], input[1], ... without a hole;
   /// lets layers that stay dense run at the speed of vectors.
   const uint32_t* dense_prefix = nullptr;

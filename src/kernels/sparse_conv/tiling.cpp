@@ -1,0 +1,153 @@
+// See tiling.h.
+#include "kernels/sparse_conv/tiling.h"
+
+#include <algorithm>
+#include <limits>
+#include <set>
+#include <string>
+
+#include "kernels/sparse_conv/sparse_conv.h"
+
+namespace strata::kernels {
+namespace {
+
+/// Input bytes of one slice of one tile. Cores of today have 32 to 48 KiB of first-level cache; a
+/// slice somewhat too large costs less than the sums of one slice more, the more so where a tap
+/// serves few vectors.
+constexpr int64_t kSliceBytes = int64_t{48} << 10;
+constexpr int64_t kNarrowSliceBytes = int64_t{96} << 10;
+/// Blocks of a narrow tile. Without shifts, narrow tiles and deep slices write fewer sums than wide
+/// tiles and flat slices do.
+constexpr int64_t kNarrowTile = 7;
+
+int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/// Equal parts of at most `largest`.
+int64_t balanced(int64_t total, int64_t largest) {
+  return divide_up(total, divide_up(total, largest));
+}
+
+int64_t remainder(int64_t a) { return ((a % kPixelBlock) + kPixelBlock) % kPixelBlock; }
+
+std::set<int64_t> offsets(const ConvGeometry& geometry, int64_t pitch) {
+  std::set<int64_t> offsets;
+  for (const int64_t row : geometry.rows().shift) {
+    for (const int64_t column : geometry.columns().shift) offsets.insert(row * pitch + column);
+  }
+  return offsets;
+}
+
+bool movable(const std::set<int64_t>& shifts) {
+  return *shifts.begin() > -kPixelBlock && *shifts.rbegin() < kPixelBlock &&
+         *shifts.rbegin() - *shifts.begin() < kPixelBlock;
+}
+
+/// Shifts for a tile that is the whole plane, or none if moves would lose pixels.
+std::set<int64_t> whole_plane_shifts(const ConvGeometry& geometry, int64_t pitch, int64_t blocks) {
+  const int64_t last_pixel = (geometry.rows().output - 1) * pitch + geometry.columns().output - 1;
+  std::set<int64_t> shifts;
+  for (const int64_t offset : offsets(geometry, pitch)) {
+    int64_t shift = remainder(offset);
+    if (last_pixel + shift >= blocks * kPixelBlock) {
+      shift -= kPixelBlock;
+      if (offset - shift > 0) return {};
+    }
+    shifts.insert(shift);
+  }
+  return movable(shifts) ? shifts : std::set<int64_t>();
+}
+
+/// Tiles of a few vectors run several taps at a time, for which their runs are made longer. Tiles
+/// that are less small gain nothing.
+int64_t choose_run_multiple(int64_t summed_blocks) {
+  constexpr int64_t kSmallTile = 4;
+  return summed_blocks < kSmallTile ? kRunMultiple : 1;
+}
+
+}  // namespace
+
+ConvTiling::Place ConvTiling::place(int64_t offset) const {
+  for (size_t i = 0; i < shifts.size(); ++i) {
+    if (remainder(offset - shifts[i]) == 0) {
+      return {static_cast<int64_t>(i), (offset - shifts[i]) / kPixelBlock};
+    }
+  }
+  return {};
+}
+
+int64_t choose_pitch(const ConvGeometry& geometry, int64_t height, int64_t least_pitch,
+                     int64_t max_tile_blocks) {
+  const int64_t pitch = std::max(least_pitch, geometry.min_pitch());
+  if (geometry.rows().shift.size() == 1 && geometry.columns().shift.size() == 1) return pitch;
+  constexpr int64_t kLargestWaste = 4;  // a quarter
+  const int64_t whole = round_up(pitch, kPixelBlock);
+  const int64_t blocks = divide_up(height * pitch, kPixelBlock);
+  if (height * whole / kPixelBlock == blocks) return whole;
+  const bool small = blocks <= max_tile_blocks;
+  return small || (whole - pitch) * kLargestWaste > pitch ? pitch : whole;
+}
+
+ConvTiling plan_tiling(const ConvGeometry& geometry, int64_t pitch, int64_t max_tile_blocks) {
+  ConvTiling tiling;
+  const int64_t height = geometry.rows().output;
+  const int64_t blocks = divide_up(height * pitch, kPixelBlock);
+  const auto& columns = geometry.columns().shift;
+  const std::set<int64_t> column_shifts(columns.begin(), columns.end());
+  const std::set<int64_t> all = offsets(geometry, pitch);
+  std::set<int64_t> shifts = {0};
+  const int64_t row_blocks = pitch / kPixelBlock;
+  if (std::all_of(all.begin(), all.end(), [](int64_t o) { return remainder(o) == 0; })) {
+    tiling.tile_blocks = balanced(blocks, std::min(max_tile_blocks, kNarrowTile));
+  } else if (pitch % kPixelBlock == 0 && row_blocks <= max_tile_blocks && movable(column_shifts)) {
+    tiling.tile_blocks = balanced(height, max_tile_blocks / row_blocks) * row_blocks;
+    shifts = column_shifts;
+  } else if (blocks <= max_tile_blocks && !whole_plane_shifts(geometry, pitch, blocks).empty()) {
+    tiling.tile_blocks = blocks;
+    shifts = whole_plane_shifts(geometry, pitch, blocks);
+  } else {
+    tiling.tile_blocks = balanced(blocks, max_tile_blocks - 1);
+    tiling.overhang = true;
+    shifts.clear();
+    for (const int64_t offset : all) shifts.insert(remainder(offset));
+  }
+  tiling.run_multiple = choose_run_multiple(tiling.tile_blocks + (tiling.overhang ? 1 : 0));
+  for (const int64_t shift : shifts) tiling.shifts.push_back(static_cast<int32_t>(shift));
+  for (const int64_t offset : all) {
+    const int64_t block = tiling.place(offset).block;
+    tiling.first_block = std::min(tiling.first_block, block);
+    tiling.last_block = std::max(tiling.last_block, block);
+  }
+  return tiling;
+}
+
+Status slice_planes(ConvTiling& tiling, int64_t planes, int64_t plane_stride) {
+  constexpr int64_t kLargest = std::numeric_limits<uint16_t>::max();
+  const int64_t span = tiling.last_block - tiling.first_block;
+  if (span > kLargest) {
+    return unsupported("its taps lie " + std::to_string(span) + " blocks of " +
+                       std::to_string(kPixelBlock) + " pixels apart, the runtime runs up to " +
+                       std::to_string(kLargest));
+  }
+  const int64_t plane_blocks = plane_stride / kPixelBlock;
+  const int64_t addressable = (kLargest - span) / std::max<int64_t>(plane_blocks, 1) + 1;
+  const int64_t read_bytes =
+      (tiling.tile_blocks + span) * kPixelBlock * static_cast<int64_t>(sizeof(float));
+  const int64_t slice_bytes = tiling.tile_blocks > kNarrowTile ? kSliceBytes : kNarrowSliceBytes;
+  const int64_t cached = std::max<int64_t>(1, slice_bytes / read_bytes);
+  const int64_t size = balanced(planes, std::min(addressable, cached));
+  tiling.slice_begin = {0};
+  while (tiling.slice_begin.back() < planes) {
+    tiling.slice_begin.push_back(std::min(planes, tiling.slice_begin.back() + size));
+  }
+  return {};
+}
+
+ConvTiling plan_product_tiling(int64_t blocks, int64_t max_tile_blocks) {
+  ConvTiling tiling;
+  tiling.tile_blocks = balanced(blocks, max_tile_blocks);
+  tiling.run_multiple = choose_run_multiple(tiling.tile_blocks);
+  tiling.shifts = {0};
+  return tiling;
+}
+
+}  // namespace strata::kernels

@@ -1,0 +1,62 @@
+// How the work of one convolution is cut: its output into tiles whose sums stay in registers, its
+// taps by the lanes that they are off a block boundary, its input channels into slices that stay in
+// the first-level cache while all rows pass over them. Fixed when a plan is made, so that neither
+// results nor packed weights depend on the number of threads.
+//
+// Taps that share an offset modulo the block are added up with aligned loads, as if they had no
+// such rest; then the sums of the whole tile are moved by it. For that to be right, what a move
+// loses or lets in must be zero or outside of the output: a tile is whole rows of a pitch that is
+// whole blocks (what crosses its ends is padding), or the whole plane, or it has a spare block.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/status.h"
+#include "kernels/plane_layout.h"
+#include "kernels/sparse_conv/geometry.h"
+
+namespace strata::kernels {
+
+struct ConvTiling {
+  /// Where a tap goes: its index into `shifts` and the blocks that it is off.
+  struct Place {
+    int64_t shift = 0;
+    int64_t block = 0;
+  };
+
+  int64_t tile_blocks = 1;           ///< output blocks of one tile
+  bool overhang = false;             ///< tiles sum one spare block
+  int64_t run_multiple = 1;          ///< as SparseConvArguments::run_multiple
+  std::vector<int32_t> shifts;       ///< as SparseConvArguments::shifts
+  int64_t first_block = 0;           ///< least block of a tap, at most 0
+  int64_t last_block = 0;            ///< largest, at least 0
+  std::vector<int64_t> slice_begin;  ///< [slice + 1]: planes of one group
+
+  [[nodiscard]] int64_t slices() const { return static_cast<int64_t>(slice_begin.size()) - 1; }
+  /// `offset` in floats within a plane must be one of the geometry that the tiling was made for.
+  [[nodiscard]] Place place(int64_t offset) const;
+  /// Floats that a plane needs before its first pixel.
+  [[nodiscard]] int64_t head() const { return -first_block * kPixelBlock; }
+  /// Floats from the first pixel of a plane on that tiles of `blocks` output blocks read.
+  [[nodiscard]] int64_t reach(int64_t blocks) const {
+    return (blocks + last_block + (overhang ? 1 : 0)) * kPixelBlock;
+  }
+};
+
+/// The best pitch at or above geometry.min_pitch() for planes of `height` rows: whole blocks where
+/// that costs little, so that only column shifts are left.
+int64_t choose_pitch(const ConvGeometry& geometry, int64_t height, int64_t least_pitch,
+                     int64_t max_tile_blocks);
+
+/// Everything but the slices. `max_tile_blocks` is SparseConvKernel::tile_blocks, at least 2.
+ConvTiling plan_tiling(const ConvGeometry& geometry, int64_t pitch, int64_t max_tile_blocks);
+
+/// Cuts the `planes` of one group, `plane_stride` floats apart, into slices. Errors: a plane so
+/// large that its taps do not fit the 16 bits of TapIncrement::blocks.
+Status slice_planes(ConvTiling& tiling, int64_t planes, int64_t plane_stride);
+
+/// The tiling of a matrix product over a batch: every input feature is a plane of `blocks` blocks.
+ConvTiling plan_product_tiling(int64_t blocks, int64_t max_tile_blocks);
+
+}  // namespace strata::kernels

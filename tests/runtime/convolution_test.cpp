@@ -1,0 +1,128 @@
+// Convolutions of all the forms that the tiling distinguishes, on every instruction set of this
+// CPU: planes of whole blocks, planes in one tile, tiles with a spare block, slices of channels,
+// strides, dilations, groups, residual additions; all against the naive executor.
+#include <cstdlib>
+#include <string>
+
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include "graph/builder.h"
+#include "kernels/target.h"
+#include "session_fixture.h"
+
+namespace strata::testing {
+namespace {
+
+int64_t pick(int64_t least, int64_t most) { return *rc::gen::inRange(least, most + 1); }
+
+struct Form {
+  graph::ConvOptions conv;
+  int64_t height = 1, width = 1;
+  bool residual = false;
+};
+
+int64_t output_size(const graph::ConvOptions& conv, int64_t size) {
+  return (size + 2 * conv.padding - conv.dilation * (conv.kernel - 1) - 1) / conv.stride + 1;
+}
+
+/// A 1x1 convolution, so that the convolution in question reads planes that a step wrote,
+/// normalised so that what lies around its pixels would not be zero by chance; then that one, then
+/// a sum with itself after another 1x1.
+graph::Model model_of(const Form& form) {
+  graph::Model model;
+  graph::GraphBuilder builder(model, "main");
+  const graph::ConvOptions& conv = form.conv;
+  std::string value = builder.input("x", {"batch", 2, form.height, form.width});
+  value = builder.conv("first", value, {.in_channels = 2, .out_channels = conv.in_channels});
+  value = builder.batch_norm("first_norm", value, conv.in_channels);
+  value = builder.batch_norm("norm", builder.conv("conv", value, conv), conv.out_channels);
+  if (form.residual) {
+    value = builder.relu("relu", value);
+    const std::string other = builder.conv(
+        "last", value, {.in_channels = conv.out_channels, .out_channels = conv.out_channels});
+    value = builder.relu("end", builder.add("add", other, value));
+  }
+  builder.output(
+      value, "y",
+      {"batch", conv.out_channels, output_size(conv, form.height), output_size(conv, form.width)});
+  builder.finish();
+  return model;
+}
+
+void expect_like_naive_on(kernels::Target target, const Form& form, int threads, int64_t batch,
+                          uint32_t seed) {
+  const auto nested = random_nested(model_of(form), {0.1, 0.3}, seed);
+  setenv("STRATA_TARGET", std::string(kernels::target_name(target)).c_str(), 1);
+  runtime::SessionOptions options;
+  options.threads = threads;
+  options.bindings["batch"] = batch;
+  const auto session = open(nested, options);
+  unsetenv("STRATA_TARGET");
+  ASSERT_NE(session, nullptr);
+  for (const int level : {1, 0}) {
+    SessionData data(*session);
+    ASSERT_TRUE(session->run(data.input_views, data.output_views, level).ok());
+    const std::vector<uint8_t> levels(session->steps().size(), static_cast<uint8_t>(level));
+    expect_like_naive(nested, *session, data, levels);
+  }
+}
+
+class Convolution : public ::testing::TestWithParam<kernels::Target> {};
+
+TEST_P(Convolution, EveryFormEqualsTheNaiveExecutor) {
+  const auto conv = [](int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t padding) {
+    return graph::ConvOptions{.in_channels = in,
+                              .out_channels = out,
+                              .kernel = kernel,
+                              .stride = stride,
+                              .padding = padding};
+  };
+  const Form forms[] = {
+      {conv(40, 6, 3, 1, 1), 21, 56, true},   // rows of whole blocks, several slices
+      {conv(96, 5, 3, 1, 1), 14, 14, true},   // one tile of whole-block rows
+      {conv(150, 7, 3, 1, 1), 7, 7, true},    // one tile, rows of half a block
+      {conv(9, 6, 3, 1, 1), 12, 33, true},    // a spare block
+      {conv(300, 6, 1, 1, 0), 9, 15, true},   // slices without shifts
+      {conv(3, 8, 7, 2, 3), 40, 60, false},   // four phases
+      {conv(30, 6, 3, 2, 1), 28, 28, false},  // four phases, small
+      {conv(20, 6, 1, 2, 0), 13, 30, false},  // one phase
+      {conv(64, 9, 3, 1, 1), 2, 2, true},     // less than a block
+      {conv(64, 9, 3, 1, 1), 1, 1, true},     // one pixel
+  };
+  for (const Form& form : forms) {
+    for (const int threads : {1, 2}) expect_like_naive_on(GetParam(), form, threads, 1, 1);
+    if (HasFailure()) {
+      FAIL() << form.conv.in_channels << " channels at " << form.height << "x" << form.width;
+    }
+  }
+}
+
+TEST_P(Convolution, AnyFormEqualsTheNaiveExecutor) {
+  EXPECT_TRUE(rc::check("like the naive executor", [&] {
+    Form form;
+    form.conv.group = pick(1, 3);
+    form.conv.in_channels = form.conv.group * pick(1, 8);
+    form.conv.out_channels = form.conv.group * pick(1, 3);
+    form.conv.kernel = pick(1, 5);
+    form.conv.stride = pick(1, 3);
+    form.conv.dilation = pick(1, 3);
+    form.conv.padding = pick(0, 4);
+    const int64_t reach = form.conv.dilation * (form.conv.kernel - 1) + 1;
+    const int64_t least = std::max<int64_t>(1, reach - 2 * form.conv.padding);
+    form.height = pick(least, 40);
+    form.width = pick(least, 70);
+    form.residual = *rc::gen::arbitrary<bool>();
+    expect_like_naive_on(GetParam(), form, static_cast<int>(pick(1, 2)), pick(1, 2),
+                         static_cast<uint32_t>(pick(0, 1000)));
+    RC_ASSERT(!HasFailure());
+  }));
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, Convolution, ::testing::ValuesIn(kernels::supported_targets()),
+                         [](const auto& instance) {
+                           return std::string(kernels::target_name(instance.param));
+                         });
+
+}  // namespace
+}  // namespace strata::testing
