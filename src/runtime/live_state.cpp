@@ -75,7 +75,8 @@ void LiveSnapshot::add(const RunReport& report, double latency_ns, bool missed) 
     entry.last_level = static_cast<uint8_t>(level);
   }
   if (!report.steps.empty()) {
-    entry.first_level = static_cast<uint8_t>(std::clamp(report.steps.front().level, 0, kLevels - 1));
+    entry.first_level =
+        static_cast<uint8_t>(std::clamp(report.steps.front().level, 0, kLevels - 1));
   }
   ++inferences;
   misses += missed ? 1 : 0;
@@ -95,13 +96,13 @@ Result<std::unique_ptr<LiveStateWriter>> LiveStateWriter::create(const std::stri
   }
   // A new file each time: whoever reads the old one keeps it.
   if (unlink(place.c_str()) != 0 && errno != ENOENT) return refused("cannot replace", place);
-  const int file = open(place.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-                        S_IRUSR | S_IWUSR);
+  const int file =
+      open(place.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
   if (file < 0) return refused("cannot make the live state", place);
   const bool sized = ftruncate(file, sizeof(SharedState)) == 0;
-  void* memory = sized ? mmap(nullptr, sizeof(SharedState), PROT_READ | PROT_WRITE, MAP_SHARED,
-                              file, 0)
-                       : MAP_FAILED;
+  void* memory =
+      sized ? mmap(nullptr, sizeof(SharedState), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0)
+            : MAP_FAILED;
   const int error = errno;
   close(file);
   if (memory == MAP_FAILED) {

@@ -31,11 +31,11 @@ struct LiveSnapshot {
   static constexpr int kLevels = route::kMaxLevels;
   static constexpr int kHistory = 256;
 
-  int64_t process = 0;         ///< of the writer
-  int64_t started_ns = 0;      ///< monotonic_ns() when the writer began
-  int64_t updated_ns = 0;      ///< and when it wrote last
+  int64_t process = 0;     ///< of the writer
+  int64_t started_ns = 0;  ///< monotonic_ns() when the writer began
+  int64_t updated_ns = 0;  ///< and when it wrote last
   int64_t inferences = 0;
-  int64_t misses = 0;          ///< answered late or given up
+  int64_t misses = 0;  ///< answered late or given up
   int64_t reroutes = 0;
   double deadline_ms = 0;      ///< +infinity: none
   double slack_ms = 0;         ///< deadline - latency of the last inference; negative: missed
@@ -46,12 +46,12 @@ struct LiveSnapshot {
   int32_t level_count = 0;
   int32_t threads = 0;
   int32_t batch = 0;
-  int32_t finished = 0;        ///< the writer is done
-  std::array<double, kLevels> level_ns{};  ///< computing time spent at each level
+  int32_t finished = 0;                           ///< the writer is done
+  std::array<double, kLevels> level_ns{};         ///< computing time spent at each level
   std::array<LiveInference, kHistory> history{};  ///< inference i is at i % kHistory
-  std::array<char, 64> model{};   ///< texts are cut to fit and end with a zero
+  std::array<char, 64> model{};                   ///< texts are cut to fit and end with a zero
   std::array<char, 32> policy{};
-  std::array<char, 64> load{};    ///< what runs beside it
+  std::array<char, 64> load{};  ///< what runs beside it
 
   /// The text in one of the arrays.
   template <size_t N>
