@@ -189,6 +189,7 @@ std::vector<std::string> find_live_states(const std::string& folder) {
   closedir(entries);
   std::sort(found.begin(), found.end());
   std::vector<std::string> paths;
+  paths.reserve(found.size());
   for (auto& [started, path] : found) paths.push_back(std::move(path));
   return paths;
 }

@@ -171,6 +171,7 @@ TEST_F(Qos, ReplaysATraceOfArrivals) {
 
 TEST_F(Qos, RefusesWhatMakesNoSense) {
   expect_error(strata({"qos"}), {"--replay"}, 2);
+  expect_error(strata({"qos", "--replay", "x", "--deadline-ms", "5"}), {"--sweep"}, 2);
   expect_error(strata({"qos", "m.strata", "--deadline-ms", "0"}), {"--deadline-ms"}, 2);
   expect_error(strata({"qos", "m.strata", "--deadline-ms", "nan"}), {"--deadline-ms"}, 2);
   expect_error(strata({"qos", "m.strata", "--deadline-ms", "5", "--deadline-factor", "2"}),

@@ -95,7 +95,6 @@ class QosVerb : public Verb {
     bool complete = true;
     if (!replay_.empty()) {
       recording = read_recording(replay_);
-      if (deadline_option_->count() > 0) recording.deadline_ns = deadline_ms_ * kNsPerMs;
     } else {
       complete = record(console, recording);
     }
@@ -238,6 +237,10 @@ class QosVerb : public Verb {
     }
     if (!replay_.empty() && !record_.empty()) {
       throw UsageError("--record keeps a live run; it does not go with --replay");
+    }
+    if (!replay_.empty() && deadline_option_->count() + factor_option_->count() > 0) {
+      throw UsageError(
+          "a recording has the deadline that its policies saw; --sweep simulates others");
     }
     if (deadline_option_->count() > 0 && !(deadline_ms_ > 0 && std::isfinite(deadline_ms_))) {
       throw UsageError("--deadline-ms must be above zero");
