@@ -112,7 +112,7 @@ TEST_F(Qos, ShowsEveryPolicyLiveAndSimulated) {
 }
 
 TEST_F(Qos, ARecordingSaysTheSameAgain) {
-  const std::vector<std::string> policies = {"--policies", "fixed-1,best-route", "--simulate",
+  const std::vector<std::string> policies = {"--policies", "fixed-1,best-route@1", "--simulate",
                                              "1000"};
   std::vector<std::string> words = short_run(policies);
   words.insert(words.end(), {"--deadline-ms", "50", "--record", "run.jsonl"});
@@ -182,6 +182,7 @@ TEST_F(Qos, RefusesWhatMakesNoSense) {
   expect_error(strata({"qos", "m.strata", "--record", "m.strata"}), {"input"});
   expect_error(strata({"qos", "m.strata", "--policies", "fixed-7", "-q"}), {"fixed-7", "fixed-2"});
   expect_error(strata({"qos", "m.strata", "--policies", "guess", "-q"}), {"guess", "best-route"});
+  expect_error(strata({"qos", "m.strata", "--policies", "best-route@all", "-q"}), {"'all' nines"});
   expect_error(strata({"qos", "m.strata", "--level-metrics", "1,2", "-q"}), {"3 levels"});
   expect_error(strata({"qos", "none.strata", "-q"}), {"none.strata"});
 }

@@ -94,12 +94,14 @@ struct Block {
 std::vector<Block> cut_into_blocks(const LoadPlan& plan, double block_ns, double warm_up_ns) {
   std::vector<Block> blocks;
   const std::span<const double> arrivals = plan.arrivals_ns;
-  for (double begin = 0; begin < plan.length_ns - block_ns / 2; begin += block_ns) {
+  const auto count = std::max(1L, std::lround(plan.length_ns / block_ns));
+  for (int number = 0; number < count; ++number) {
+    const double begin = number * block_ns;
     Block block;
-    block.number = static_cast<int>(blocks.size());
+    block.number = number;
     block.begin_ns = begin;
     block.end_ns = begin + block_ns;
-    block.warm_up = begin < warm_up_ns;
+    block.warm_up = begin < warm_up_ns - block_ns / 2;
     const auto first = std::lower_bound(arrivals.begin(), arrivals.end(), begin);
     const auto last = std::lower_bound(first, arrivals.end(), block.end_ns);
     block.arrivals = arrivals.subspan(static_cast<size_t>(first - arrivals.begin()),

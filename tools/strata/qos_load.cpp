@@ -1,5 +1,6 @@
 #include "tools/strata/qos_load.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <sstream>
@@ -33,15 +34,17 @@ std::vector<double> read_trace(const std::string& path) {
   int number = 0;
   for (std::string line; std::getline(lines, line);) {
     ++number;
-    line = line.substr(0, line.find('#'));
+    line.resize(std::min(line.size(), line.find('#')));
     const size_t begin = line.find_first_not_of(" \t\r");
     if (begin == std::string::npos) continue;
     const std::string word = line.substr(begin, line.find_last_not_of(" \t\r") + 1 - begin);
     double seconds = 0;
     const auto [end, failure] = std::from_chars(word.data(), word.data() + word.size(), seconds);
     if (failure != std::errc() || end != word.data() + word.size()) {
-      throw Error("'" + path + "', line " + std::to_string(number) + ": '" + word +
-                  "' is no arrival time; a trace has one time in seconds on each line");
+      std::string message = "'" + path + "', line " + std::to_string(number) + ": '";
+      message += word;
+      message += "' is no arrival time; a trace has one time in seconds on each line";
+      throw Error(message);
     }
     times.push_back(seconds * kNsPerSecond);
   }
@@ -98,8 +101,10 @@ LoadPlan plan_load(const LoadOptions& options, double seconds) {
   LoadPlan plan;
   plan.length_ns = seconds * kNsPerSecond;
   const auto arrivals = make_arrivals(options, options.seed);
-  for (double at = arrivals->next_ns(); at < plan.length_ns; at = arrivals->next_ns()) {
+  double at = arrivals->next_ns();
+  while (at < plan.length_ns) {
     plan.arrivals_ns.push_back(at);
+    at = arrivals->next_ns();
   }
   if (plan.arrivals_ns.empty()) {
     throw Error("no request arrives within the experiment; make it longer or the rate higher");

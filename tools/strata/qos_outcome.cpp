@@ -136,12 +136,11 @@ class LatencyObserver : public route::SimulationObserver {
   std::vector<bool> missed;
 };
 
-route::SimulationOptions options_for(const QosRecording& recording, const route::Profile& profile,
-                                     const NamedPolicy& policy, double deadline_ns) {
+route::SimulationOptions options_for(const route::Profile& profile, const NamedPolicy& policy,
+                                     double deadline_ns) {
   route::SimulationOptions options;
   options.deadline_ns = deadline_ns;
   options.policy = policy.options;
-  options.policy.miss_probability = recording.miss_probability;
   options.belief.prior_spread = std::max(options.belief.prior_spread, profile.spread(0));
   return options;
 }
@@ -240,7 +239,7 @@ Replay replayed_outcome(const QosRecording& recording, size_t policy) {
   const auto interference =
       value_or_throw(route::replay_interference(std::move(slowdowns), 0, recording.load.seed));
   route::SimulationOptions options =
-      options_for(recording, profile, recording.policies[policy], recording.deadline_ns);
+      options_for(profile, recording.policies[policy], recording.deadline_ns);
   options.inferences = static_cast<int64_t>(live_missed.size());
   options.warmup = warm_up;
   LatencyObserver observer;
@@ -270,7 +269,7 @@ PolicyOutcome simulated_outcome(const QosRecording& recording, const NamedPolicy
   const auto arrivals = make_arrivals(recording.load, plan.seed);
   const auto interference = value_or_throw(
       route::replay_interference(std::move(slowdowns), kBlockInferences, plan.seed + 1));
-  route::SimulationOptions options = options_for(recording, profile, policy, plan.deadline_ns);
+  route::SimulationOptions options = options_for(profile, policy, plan.deadline_ns);
   options.inferences = plan.inferences;
   options.warmup = std::min(kMostWarmUp, plan.inferences / 2);
   LatencyObserver observer;

@@ -14,6 +14,8 @@ namespace {
 constexpr int kRecordingSchema = 1;
 constexpr const char* kFixedPrefix = "fixed-";
 constexpr double kNsPerUs = 1e3;
+constexpr double kLeastNines = 0.1;
+constexpr double kMostNines = 9;
 
 double to_us(double ns) { return std::round(ns) / kNsPerUs; }
 
@@ -171,14 +173,30 @@ void read_inference(QosRecording& recording, const Json& json) {
   recording.inferences.push_back(inference);
 }
 
+/// The wanted nines behind the @ of a policy's name.
+double nines_in(const std::string& number, const std::string& name) {
+  double nines = 0;
+  const auto [end, failure] = std::from_chars(number.data(), number.data() + number.size(), nines);
+  if (failure != std::errc() || end != number.data() + number.size() ||
+      !(nines >= kLeastNines && nines <= kMostNines)) {
+    throw Error("policy '" + name + "' asks for '" + number +
+                "' nines; best-route@2.5 is how to ask for 2.5");
+  }
+  return nines;
+}
+
 }  // namespace
 
 NamedPolicy policy_by_name(const std::string& name, int level_count, double miss_probability) {
   NamedPolicy policy;
   policy.name = name;
   policy.options.miss_probability = miss_probability;
-  if (name.starts_with(kFixedPrefix)) {
-    const std::string number = name.substr(std::string(kFixedPrefix).size());
+  if (const size_t at = name.find('@'); at != std::string::npos) {
+    policy.options.miss_probability = std::pow(10.0, -nines_in(name.substr(at + 1), name));
+  }
+  const std::string base = name.substr(0, name.find('@'));
+  if (base.starts_with(kFixedPrefix)) {
+    const std::string number = base.substr(std::string(kFixedPrefix).size());
     const auto [end, failure] =
         std::from_chars(number.data(), number.data() + number.size(), policy.options.level);
     if (failure != std::errc() || end != number.data() + number.size() ||
@@ -189,7 +207,7 @@ NamedPolicy policy_by_name(const std::string& name, int level_count, double miss
     policy.options.kind = route::PolicyKind::kFixed;
     return policy;
   }
-  policy.options.kind = value_or_throw(route::policy_kind(name));
+  policy.options.kind = value_or_throw(route::policy_kind(base));
   if (policy.options.kind == route::PolicyKind::kFixed) {
     policy.options.level = level_count - 1;
     policy.name = kFixedPrefix + std::to_string(level_count - 1);
