@@ -42,6 +42,7 @@ class Top : public StrataTest {
       std::vector<std::string> words = {STRATA_BINARY, "top"};
       words.insert(words.end(), arguments.begin(), arguments.end());
       std::vector<char*> argv;
+      argv.reserve(words.size() + 1);
       for (std::string& word : words) argv.push_back(word.data());
       argv.push_back(nullptr);
       if (chdir(folder().c_str()) != 0) _exit(126);

@@ -131,7 +131,8 @@ std::string history_row(const LiveSnapshot& state, const std::string& label, dou
   for (const LiveInference& entry : recent(state, line.room())) {
     const double share = top > 0 ? of(entry) / top : 0;
     const int last = static_cast<int>(kBlocks.size()) - 1;
-    const int block = std::clamp(static_cast<int>(share * last + 0.5), 0, last);
+    const auto block =
+        static_cast<int>(std::lround(std::clamp(share, 0.0, 1.0) * static_cast<double>(last)));
     line.style(entry.missed != 0 ? "31;1" : level_style(entry.last_level, state.level_count));
     line.glyph(kBlocks[static_cast<size_t>(block)]);
   }

@@ -115,7 +115,7 @@ class TopVerb : public Verb {
     const std::string folder = runtime::live_state_folder();
     if (!session_.empty()) {
       if (session_.find_first_not_of("0123456789") != std::string::npos) return session_;
-      const std::string path = folder + "/" + session_;
+      std::string path = folder + "/" + session_;
       if (!std::filesystem::exists(path)) {
         throw Error("process " + session_ + " publishes no state (there is no '" + path + "')");
       }
