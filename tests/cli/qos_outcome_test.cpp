@@ -158,8 +158,7 @@ TEST(QosOutcome, SimulatingFromARecordingFindsTheTruth) {
     run_truth(recording, policy, 20000, &recording);
     const auto truth = run_truth(recording, policy, 400000);
     const SimulationPlan plan{recording.deadline_ns, 200000, 11};
-    const PolicyOutcome simulated =
-        simulated_outcome(recording, recording.policies[policy], policy, plan);
+    const PolicyOutcome simulated = simulated_outcome(recording, recording.policies[policy], plan);
     EXPECT_EQ(simulated.inferences, plan.inferences);
     EXPECT_NEAR(simulated.metric, truth.mean_metric, 0.5);
     // Within a factor of two, and of what the recording can resolve.

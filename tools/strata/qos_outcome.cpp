@@ -87,10 +87,10 @@ std::span<const uint8_t> levels_of(const QosRecording& recording, size_t index) 
   return std::span(recording.levels).subspan(index * recording.steps(), recording.steps());
 }
 
-/// Slowdowns of all answered inferences of one policy, in order; their indices if wanted.
-route::Recording slowdowns_of(const QosRecording& recording, const route::Profile& profile,
-                              size_t policy, std::vector<size_t>* indices = nullptr) {
-  route::Recording slowdowns;
+/// Adds the slowdowns of one policy's answered inferences, in order; their indices if wanted.
+void add_slowdowns(route::Recording& slowdowns, const QosRecording& recording,
+                   const route::Profile& profile, size_t policy,
+                   std::vector<size_t>* indices = nullptr) {
   slowdowns.step_count = profile.step_count();
   double free_ns = 0;  // when the server had answered the request before, in the same turn
   int block = -1;
@@ -112,7 +112,6 @@ route::Recording slowdowns_of(const QosRecording& recording, const route::Profil
     }
     if (indices != nullptr) indices->push_back(i);
   }
-  return slowdowns;
 }
 
 void copy_counts(PolicyOutcome& outcome, const route::SimulationOutcome& simulated) {
@@ -219,7 +218,8 @@ PolicyOutcome live_outcome(const QosRecording& recording, size_t policy) {
 Replay replayed_outcome(const QosRecording& recording, size_t policy) {
   const route::Profile profile = value_or_throw(route::Profile::create(recording.profile));
   std::vector<size_t> indices;
-  route::Recording slowdowns = slowdowns_of(recording, profile, policy, &indices);
+  route::Recording slowdowns;
+  add_slowdowns(slowdowns, recording, profile, policy, &indices);
   Replay replay;
   replay.outcome.name = recording.policies[policy].name;
   std::vector<double> arrivals;
@@ -257,14 +257,16 @@ Replay replayed_outcome(const QosRecording& recording, size_t policy) {
 }
 
 PolicyOutcome simulated_outcome(const QosRecording& recording, const NamedPolicy& policy,
-                                size_t recorded_under, const SimulationPlan& plan) {
+                                const SimulationPlan& plan) {
   const route::Profile profile = value_or_throw(route::Profile::create(recording.profile));
-  route::Recording slowdowns = slowdowns_of(recording, profile, recorded_under);
+  route::Recording slowdowns;
+  for (size_t i = 0; i < recording.policies.size(); ++i) {
+    add_slowdowns(slowdowns, recording, profile, i);
+  }
   PolicyOutcome outcome;
   outcome.name = policy.name;
   if (slowdowns.inferences() == 0) {
-    throw Error("no inference was answered under " + recording.policies[recorded_under].name +
-                "; there is nothing to simulate from");
+    throw Error("the recording has no inference that was answered; there is nothing to simulate");
   }
   const auto arrivals = make_arrivals(recording.load, plan.seed);
   const auto interference = value_or_throw(

@@ -52,10 +52,10 @@ struct SimulationPlan {
   int64_t inferences = 1'000'000;
   uint64_t seed = 1;
 };
-/// `policy` on slowdowns that are drawn in runs from the recording of `recorded_under` (an index
-/// into recording.policies): time of each step / its profiled time at the level that it ran at.
-/// Waking up for a request is part of its first step.
+/// `policy` on slowdowns that are drawn in runs from everything recorded, whatever the policy then:
+/// time of each step / its profiled time at the level that it ran at. Waking up for a request is
+/// part of its first step. With the same plan all policies meet the same slowdowns.
 PolicyOutcome simulated_outcome(const QosRecording& recording, const NamedPolicy& policy,
-                                size_t recorded_under, const SimulationPlan& plan);
+                                const SimulationPlan& plan);
 
 }  // namespace strata::cli

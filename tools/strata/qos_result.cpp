@@ -52,7 +52,7 @@ Json accuracy_share(const route::Profile& profile, double metric) {
   return high > low ? Json((metric - low) / (high - low)) : Json();
 }
 
-/// The policy whose recording stands for a machine under a router: the last one that reroutes.
+/// The policy that stands for rerouting in the comparison: the last one that is not fixed.
 size_t router_of(const QosRecording& recording) {
   size_t best = recording.policies.size() - 1;
   for (size_t i = 0; i < recording.policies.size(); ++i) {
@@ -101,8 +101,7 @@ Json timeline_json(const QosRecording& recording, size_t policy) {
   return json;
 }
 
-/// The simulations of one deadline: every recorded policy on its own recording, and the oracle on
-/// the router's.
+/// The simulations of one deadline: every policy of the recording, and the oracle.
 class Simulations {
  public:
   Simulations(const QosRecording& recording, const EvaluationOptions& options)
@@ -115,15 +114,15 @@ class Simulations {
   std::vector<PolicyOutcome> run(double deadline_ns, int64_t inferences) {
     std::vector<PolicyOutcome> outcomes;
     const SimulationPlan plan{deadline_ns, inferences, recording_.load.seed};
-    for (size_t i = 0; i < recording_.policies.size(); ++i) {
+    for (const NamedPolicy& policy : recording_.policies) {
       step();
-      outcomes.push_back(simulated_outcome(recording_, recording_.policies[i], i, plan));
+      outcomes.push_back(simulated_outcome(recording_, policy, plan));
     }
     if (options_.oracle) {
       step();
       const NamedPolicy oracle =
           policy_by_name(kOracle, recording_.profile.level_count, recording_.miss_probability);
-      outcomes.push_back(simulated_outcome(recording_, oracle, router_of(recording_), plan));
+      outcomes.push_back(simulated_outcome(recording_, oracle, plan));
     }
     return outcomes;
   }
