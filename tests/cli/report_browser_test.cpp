@@ -22,8 +22,31 @@ class ReportInBrowser : public StrataTest {
     ASSERT_EQ(strata({"bench", "m.strata", "--threads", "1", "--runs", "3", "-q", "-o", "b.json"})
                   .exit_code,
               0);
-    ASSERT_EQ(strata({"report", "--eval", "e.json", "--bench", "b.json", "m.strata", "-q", "-o",
-                      "r.html"})
+    ASSERT_EQ(strata({"qos",
+                      "m.strata",
+                      "--deadline-ms",
+                      "5",
+                      "--threads",
+                      "1",
+                      "--seconds",
+                      "0.2",
+                      "--warm-up",
+                      "0",
+                      "--rate",
+                      "200",
+                      "--policies",
+                      "fixed-2,best-route",
+                      "--simulate",
+                      "1000",
+                      "--sweep",
+                      "1.5,2",
+                      "-q",
+                      "-o",
+                      "q.json"})
+                  .exit_code,
+              0);
+    ASSERT_EQ(strata({"report", "--eval", "e.json", "--bench", "b.json", "--qos", "q.json",
+                      "m.strata", "-q", "-o", "r.html"})
                   .exit_code,
               0);
   }
@@ -48,7 +71,7 @@ class ReportInBrowser : public StrataTest {
     const std::filesystem::path picture = folder() / "page.png";
     std::filesystem::remove(picture);
     std::vector<std::string> words = {"--screenshot=" + picture.string(),
-                                      "--window-size=1200,2600"};
+                                      "--window-size=1200,5200"};
     words.insert(words.end(), more.begin(), more.end());
     const Outcome outcome = browse(words);
     png_image image{};
@@ -72,8 +95,10 @@ TEST_F(ReportInBrowser, HasEverySectionInItsDocument) {
   ASSERT_EQ(page.exit_code, 0) << page.err;
   for (const char* words :
        {"The levels</h2>", "Accuracy against weights</h2>", "Accuracy against latency</h2>",
-        "Latency</h2>", "Changing level in the middle</h2>", "Density per layer</h2>",
-        "What the file holds</h2>", "How to get these numbers again</h2>", "</html>"}) {
+        "Latency</h2>", "Changing level in the middle</h2>", "Deadlines under load</h2>",
+        "Latency per policy</h2>", "Nines against accuracy</h2>", "Level against time</h2>",
+        "Nines by deadline</h2>", "Density per layer</h2>", "What the file holds</h2>",
+        "How to get these numbers again</h2>", "</html>"}) {
     EXPECT_NE(page.out.find(words), std::string::npos) << words;
   }
 }

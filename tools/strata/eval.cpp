@@ -2,7 +2,6 @@
 // a data set.
 #include <charconv>
 #include <cstdint>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -19,31 +18,6 @@ namespace {
 
 constexpr int64_t kSwitchPointImages = 1000;
 constexpr int kMaxThreads = 64;
-
-/// Steps below `step` run at level `from`, the others at `to`.
-struct SwitchPoint {
-  size_t step = 0;
-  int from = 0;
-  int to = 0;
-};
-
-/// From every level to every sparser one, before every step but the first.
-std::vector<SwitchPoint> switch_points(int levels, size_t steps) {
-  std::vector<SwitchPoint> points;
-  for (int from = levels - 1; from > 0; --from) {
-    for (int to = from - 1; to >= 0; --to) {
-      for (size_t step = 1; step < steps; ++step) points.push_back({step, from, to});
-    }
-  }
-  return points;
-}
-
-std::vector<uint8_t> route_of(const SwitchPoint& point, size_t steps) {
-  std::vector<uint8_t> route(steps, static_cast<uint8_t>(point.to));
-  std::fill(route.begin(), route.begin() + static_cast<std::ptrdiff_t>(point.step),
-            static_cast<uint8_t>(point.from));
-  return route;
-}
 
 double percent(int64_t part, size_t whole) {
   return 100.0 * static_cast<double>(part) / static_cast<double>(whole);
@@ -85,17 +59,6 @@ std::string switch_point_table(const Json& points) {
   }
   for (auto& cells : rows) table.add_row(std::move(cells));
   return table.text();
-}
-
-/// Class names as the model knows them, by label; empty if it does not.
-std::vector<std::string> class_names(const graph::Model& model) {
-  std::vector<std::string> names;
-  const auto found = model.metadata.find("classes");
-  if (found == model.metadata.end()) return names;
-  std::istringstream lines(found->second);
-  std::string line;
-  while (std::getline(lines, line)) names.push_back(line);
-  return names;
 }
 
 class EvalVerb : public Verb {
@@ -142,7 +105,8 @@ class EvalVerb : public Verb {
     const int level_count = model.nested.level_count;
     if (level_option_->count() > 0) check_level(level_, level_count, file_);
     Classifier classifier(model.reader, threads);
-    const data::Dataset dataset = load(console, model.reader->model(), classifier, threads);
+    const data::Dataset dataset =
+        load_test_images(console, *model.reader, classifier, {data_, limit_, convert_, threads});
     const auto normalisation =
         data::read_normalisation(model.reader->model().metadata, classifier.input_shape().channels);
 
@@ -237,34 +201,6 @@ class EvalVerb : public Verb {
                        "at the end");
     }
     return count;
-  }
-
-  [[nodiscard]] data::Dataset load(const Console& console, const graph::Model& model,
-                                   const Classifier& classifier, int threads) const {
-    data::LoadOptions options;
-    options.shape = classifier.input_shape();
-    options.convert = convert_;
-    options.classes = class_names(model);
-    options.limit = limit_;
-    options.threads = threads;
-    ProgressOptions progress_options;
-    progress_options.mode = progress_mode(console.quiet);
-    progress_options.unit = "images";
-    std::unique_ptr<Progress> progress;
-    options.progress = [&](int64_t done, int64_t total) {
-      stop_if_interrupted();
-      if (!progress) progress = std::make_unique<Progress>("load", total, progress_options);
-      progress->update(done);
-    };
-    data::Dataset dataset = data::load(data_, data::Split::kTest, options);
-    const auto classes = static_cast<int64_t>(dataset.classes.size());
-    if (classes != classifier.class_count()) {
-      throw Error("'" + data_ + "' has " + std::to_string(classes) + " classes, but '" + file_ +
-                  "' tells " + std::to_string(classifier.class_count()) +
-                  " apart; evaluate it on the data set that it was made for");
-    }
-    if (dataset.count == 0) throw Error("'" + data_ + "' has no test images");
-    return dataset;
   }
 
   std::string file_;

@@ -4,12 +4,26 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <sstream>
 #include <thread>
 
-#include "tools/strata/console.h"
 #include "train/error.h"
 
 namespace strata::cli {
+namespace {
+
+/// Class names as the model knows them, by label; empty if it does not.
+std::vector<std::string> class_names(const graph::Model& model) {
+  std::vector<std::string> names;
+  const auto found = model.metadata.find("classes");
+  if (found == model.metadata.end()) return names;
+  std::istringstream lines(found->second);
+  std::string line;
+  while (std::getline(lines, line)) names.push_back(line);
+  return names;
+}
+
+}  // namespace
 
 Classifier::Classifier(const std::shared_ptr<const format::Reader>& reader, int threads) {
   const std::string path = reader->path();
@@ -73,6 +87,51 @@ int64_t Classifier::count_correct(const data::Dataset& dataset, std::span<const 
   }
   if (failure) std::rethrow_exception(failure);
   return correct;
+}
+
+std::vector<SwitchPoint> switch_points(int levels, size_t steps) {
+  std::vector<SwitchPoint> points;
+  for (int from = levels - 1; from > 0; --from) {
+    for (int to = from - 1; to >= 0; --to) {
+      for (size_t step = 1; step < steps; ++step) points.push_back({step, from, to});
+    }
+  }
+  return points;
+}
+
+std::vector<uint8_t> route_of(const SwitchPoint& point, size_t steps) {
+  std::vector<uint8_t> route(steps, static_cast<uint8_t>(point.to));
+  std::fill(route.begin(), route.begin() + static_cast<std::ptrdiff_t>(point.step),
+            static_cast<uint8_t>(point.from));
+  return route;
+}
+
+data::Dataset load_test_images(const Console& console, const format::Reader& reader,
+                               const Classifier& classifier, const TestImages& images) {
+  data::LoadOptions options;
+  options.shape = classifier.input_shape();
+  options.convert = images.convert;
+  options.classes = class_names(reader.model());
+  options.limit = images.limit;
+  options.threads = images.threads;
+  ProgressOptions progress_options;
+  progress_options.mode = progress_mode(console.quiet);
+  progress_options.unit = "images";
+  std::unique_ptr<Progress> progress;
+  options.progress = [&](int64_t done, int64_t total) {
+    stop_if_interrupted();
+    if (!progress) progress = std::make_unique<Progress>("load", total, progress_options);
+    progress->update(done);
+  };
+  data::Dataset dataset = data::load(images.dir, data::Split::kTest, options);
+  const auto classes = static_cast<int64_t>(dataset.classes.size());
+  if (classes != classifier.class_count()) {
+    throw Error("'" + images.dir + "' has " + std::to_string(classes) + " classes, but '" +
+                reader.path() + "' tells " + std::to_string(classifier.class_count()) +
+                " apart; evaluate it on the data set that it was made for");
+  }
+  if (dataset.count == 0) throw Error("'" + images.dir + "' has no test images");
+  return dataset;
 }
 
 }  // namespace strata::cli

@@ -10,6 +10,7 @@
 
 #include "format/reader.h"
 #include "runtime/session.h"
+#include "tools/strata/console.h"
 #include "train/data/dataset.h"
 #include "train/data/normalisation.h"
 #include "train/progress.h"
@@ -40,5 +41,28 @@ class Classifier {
   data::ImageShape shape_;
   int64_t class_count_ = 0;
 };
+
+/// Steps below `step` run at level `from`, the others at `to`.
+struct SwitchPoint {
+  size_t step = 0;
+  int from = 0;
+  int to = 0;
+};
+
+/// From every level to every sparser one, before every step but the first.
+std::vector<SwitchPoint> switch_points(int levels, size_t steps);
+std::vector<uint8_t> route_of(const SwitchPoint& point, size_t steps);
+
+struct TestImages {
+  std::string dir;       ///< image folders, CIFAR-10 binary or IDX
+  int64_t limit = 0;     ///< at most so many, spread over the classes; 0: all
+  bool convert = false;  ///< make images of another size or colour fit
+  int threads = 1;
+};
+
+/// The test split of a data set with the model's classes and image shape. Throws Error, or
+/// Interrupted once the user has asked to stop.
+data::Dataset load_test_images(const Console& console, const format::Reader& reader,
+                               const Classifier& classifier, const TestImages& images);
 
 }  // namespace strata::cli

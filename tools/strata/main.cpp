@@ -140,6 +140,8 @@ std::vector<std::unique_ptr<Verb>> all_verbs(const CLI::App& root) {
   verbs.push_back(make_eval_verb());
   verbs.push_back(make_bench_verb());
   verbs.push_back(make_profile_verb());
+  verbs.push_back(make_qos_verb());
+  verbs.push_back(make_top_verb());
   verbs.push_back(make_export_verb());
   verbs.push_back(make_report_verb());
   verbs.push_back(make_completion_verb(root));

@@ -2,9 +2,7 @@
 // beside the model, where a session that answers by deadlines finds it.
 #include <algorithm>
 #include <cstdint>
-#include <fstream>
 #include <memory>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -12,6 +10,7 @@
 #include "runtime/profile_file.h"
 #include "runtime/profile_measurement.h"
 #include "runtime/session.h"
+#include "tools/strata/accuracy_table.h"
 #include "tools/strata/inspection.h"
 #include "tools/strata/machine.h"
 #include "tools/strata/output_file.h"
@@ -28,39 +27,6 @@ constexpr int kMaxThreads = 64;
 constexpr double kSteadyRatio = 1.5;
 
 double milliseconds(double ns) { return ns * 1e-6; }
-
-/// What `strata eval --switch-points -o` wrote of the file that `reader` has open. Levels are taken
-/// from the same images as the switch points where there are any, so that they can be compared.
-route::AccuracyTable read_accuracy(const std::string& path, const format::Reader& reader) {
-  std::ifstream file(path);
-  std::stringstream text;
-  text << file.rdbuf();
-  if (!file) throw Error("cannot read '" + path + "'; 'strata eval ... -o FILE' writes it");
-  route::AccuracyTable accuracy;
-  try {
-    const Json document = Json::parse(text.str());
-    const Json& levels = document.at("levels");
-    for (size_t k = 0; k < reader.blocks().size() || k < levels.size(); ++k) {
-      if (k >= reader.blocks().size() || k >= levels.size() || levels[k].at("level") != k ||
-          levels[k].at("bytes_to_end") != reader.blocks()[k].bytes_to_end) {
-        throw Error("'" + path + "' is about another model or not about every level of '" +
-                    reader.path() + "'");
-      }
-    }
-    const Json& points = document.at("switch_points");
-    for (const Json& level : points.empty() ? levels : document.at("switch_point_levels")) {
-      accuracy.levels.push_back(level.at("value").get<double>());
-    }
-    for (const Json& point : points) {
-      accuracy.switch_points.push_back({point.at("step").get<int>(), point.at("from").get<int>(),
-                                        point.at("to").get<int>(),
-                                        point.at("value").get<double>()});
-    }
-  } catch (const Json::exception&) {
-    throw Error("'" + path + "' is no result of 'strata eval'");
-  }
-  return accuracy;
-}
 
 Json quantiles_json(const runtime::TimeQuantiles& time) {
   return {{"p50_ms", milliseconds(time.p50_ns)},

@@ -1,5 +1,5 @@
-// strata report: the table of levels, and one HTML page with the pictures, from what eval and bench
-// measured.
+// strata report: the table of levels, and one HTML page with the pictures, from what eval,
+// bench and qos measured.
 #include <string>
 #include <vector>
 
@@ -15,11 +15,11 @@ namespace {
 class ReportVerb : public Verb {
  public:
   ReportVerb()
-      : Verb("report", "Make one HTML page from the results of eval and bench",
+      : Verb("report", "Make one HTML page from the results of eval, bench and qos",
              "  strata report --eval e.json --bench b.json photos.strata -o report.html\n"
+             "  strata report --eval e.json --bench b.json --qos q.json -o report.html\n"
              "  strata report photos.strata -o report.html   densities and file layout alone\n"
-             "e.json and b.json come from 'strata eval ... -o e.json', 'strata bench ... -o "
-             "b.json'") {}
+             "e.json comes from 'strata eval ... -o e.json', and so do the others") {}
 
   void declare(CLI::App& app) override {
     app.add_option("FILE", files_.model,
@@ -27,6 +27,7 @@ class ReportVerb : public Verb {
                    "results name, if it is there)");
     app.add_option("--eval", files_.eval, "Result of 'strata eval'")->type_name("JSON");
     app.add_option("--bench", files_.bench, "Result of 'strata bench'")->type_name("JSON");
+    app.add_option("--qos", files_.qos, "Result of 'strata qos'")->type_name("JSON");
     app.add_option("-o,--output", output_, "The .html file to write")
         ->option_text("FILE (required)")
         ->required();
@@ -34,12 +35,12 @@ class ReportVerb : public Verb {
 
   void run(const Console& console) override {
     std::vector<std::string> inputs;
-    for (const std::string& file : {files_.eval, files_.bench, files_.model}) {
+    for (const std::string& file : {files_.eval, files_.bench, files_.qos, files_.model}) {
       if (!file.empty()) inputs.push_back(file);
     }
     if (inputs.empty()) {
       throw UsageError(
-          "there is nothing to report on: give --eval, --bench or a .strata file; see "
+          "there is nothing to report on: give --eval, --bench, --qos or a .strata file; see "
           "'strata report --help'");
     }
     check_output(output_, inputs);

@@ -130,6 +130,17 @@ void add_bench(ReportData& report, const Json& document, const std::string& path
   add_source(report, document);
 }
 
+/// Kept whole: it has its own sections.
+void add_qos(ReportData& report, const Json& document, const std::string& path) {
+  if (!report.levels.empty() && report.levels.size() != document.at("levels").size()) {
+    throw Error("'" + path + "' is about another model: it has " +
+                std::to_string(document.at("levels").size()) + " levels instead of " +
+                std::to_string(report.levels.size()));
+  }
+  report.qos = document;
+  add_source(report, document);
+}
+
 void add_model(ReportData& report, const std::string& path) {
   const Json inspected = to_json(inspect_file(path), true);
   merge_levels(report.levels, inspected, path, [](ReportLevel&, const Json&) {});
@@ -178,6 +189,7 @@ ReportData gather(const ReportFiles& files) {
   };
   if (!files.eval.empty()) add_result(files.eval, "eval", add_eval);
   if (!files.bench.empty()) add_result(files.bench, "bench", add_bench);
+  if (!files.qos.empty()) add_result(files.qos, "qos", add_qos);
   if (!model_path.empty()) {
     const auto reader = value_or_throw(format::Reader::open(model_path));
     report.model = reader->model().name;

@@ -1,5 +1,5 @@
-// What the report shows, gathered from the results of eval and bench and from the model itself, and
-// checked to speak of the same model.
+// What the report shows, gathered from the results of eval, bench and qos and from the model
+// itself, and checked to speak of the same model.
 #pragma once
 
 #include <cstdint>
@@ -78,6 +78,7 @@ struct ReportData {
   bool steady = true;  ///< timed on a quiet machine, no contender's runs differ too much
   std::vector<ReportLayer> layers;
   std::vector<ReportBlock> blocks;
+  Json qos;  ///< the whole result of strata qos; null: none
   std::vector<ReportSource> sources;
 };
 
@@ -86,6 +87,7 @@ struct ReportData {
 struct ReportFiles {
   std::string eval;
   std::string bench;
+  std::string qos;
   std::string model;
 };
 

@@ -1,115 +1,22 @@
 #include "tools/strata/report_html.h"
 
 #include <algorithm>
-#include <cmath>
 #include <functional>
 #include <vector>
 
+#include "tools/strata/html_page.h"
+#include "tools/strata/qos_html.h"
 #include "tools/strata/svg_chart.h"
 #include "tools/strata/table.h"
 
 namespace strata::cli {
 namespace {
 
-// Colours of levels (.l0, .l1, ...) are added per report; --c is the colour of a mark.
-constexpr const char* kStyle = R"css(
-:root{--bg:#fbfaf8;--card:#fff;--ink:#1d2129;--soft:#5b6472;--line:#d9dce1;--grid:#eceef1;--light:44%;
-color-scheme:light dark}
-@media (prefers-color-scheme:dark){:root{--bg:#14171c;--card:#1c2027;--ink:#e8eaee;--soft:#9aa4b2;
---line:#3a414c;--grid:#2a2f38;--light:62%}}
-*{box-sizing:border-box}
-body{margin:0;background:var(--bg);color:var(--ink);line-height:1.5;
-font-family:system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif;font-size:15px}
-main{max-width:1120px;margin:0 auto;padding:32px 20px 64px}
-header h1{font-size:30px;line-height:1.2;margin:0 0 4px;letter-spacing:-.01em}
-header p{margin:0;color:var(--soft)}
-.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(170px,1fr));gap:14px;margin:24px 0}
-.fact{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:12px 16px}
-.fact b{display:block;font-size:24px;line-height:1.25;font-variant-numeric:tabular-nums}
-.fact span{color:var(--soft);font-size:13px}
-.grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr));gap:18px}
-section{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:18px 20px;
-margin:0 0 18px;min-width:0}
-.grid section{margin:0}.grid{margin-bottom:18px}
-h2{font-size:18px;margin:0 0 2px}
-section>p{margin:0 0 12px;color:var(--soft);font-size:14px;max-width:75ch}
-.scroll{overflow-x:auto}
-svg{display:block;width:100%;height:auto;margin:0 auto}
-svg text{fill:var(--ink);font-size:12px;font-family:inherit}
-svg .tick,svg .row-note{fill:var(--soft);font-size:11.5px}
-svg .axis-title{fill:var(--soft);font-size:12.5px}
-svg .row-label{font-size:11.5px}
-svg .end{text-anchor:end}svg .middle{text-anchor:middle}
-svg .gridline{stroke:var(--grid)}
-svg .axis{stroke:var(--line)}
-svg .curve{fill:none;stroke:var(--c);stroke-width:2.2;stroke-linejoin:round}
-svg .dashed{stroke-dasharray:7 5}
-svg .marker{fill:var(--c);stroke:var(--card);stroke-width:1.2}
-svg .marker:hover,svg .bar:hover{opacity:.75}
-svg .bar{fill:var(--c)}
-svg .reference{stroke:var(--c);stroke-width:1.3;stroke-dasharray:2 4}
-.neutral{--c:var(--soft)}
-table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
-th,td{padding:7px 12px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
-th{font-weight:600;color:var(--soft);font-size:13px;white-space:normal;vertical-align:bottom}
-td.detail{text-align:left;white-space:normal;min-width:260px}
-.warning{border-left:4px solid var(--c);padding:6px 12px;margin:0 0 12px;font-size:14px;
-background:var(--bg)}
-th:first-child,td:first-child{text-align:left}
-tr:last-child td{border-bottom:0}
-.swatch{display:inline-block;width:11px;height:11px;border-radius:3px;background:var(--c);
-margin-right:8px}
-.legend{display:flex;flex-wrap:wrap;gap:4px 20px;margin:0 0 8px;padding:0;list-style:none;
-font-size:13.5px}
-.legend svg{width:34px;min-width:0;display:inline-block;vertical-align:middle;margin-right:7px}
-dl{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:6px 18px;margin:0;font-size:14px}
-dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
-code{font-family:ui-monospace,"DejaVu Sans Mono",Menlo,monospace;font-size:13px}
-@media (max-width:560px){main{padding:20px 10px 40px}section{padding:14px 12px}
-dl{grid-template-columns:minmax(0,1fr)}dd{margin-bottom:8px}}
-@media print{body{background:#fff}section{break-inside:avoid}}
-)css";
-
-std::string level_name(int level) { return "level " + std::to_string(level); }
-std::string level_color(int level) { return "l" + std::to_string(level); }
-
-/// From amber for the sparsest level over rose to indigo for the least sparse one.
-std::string level_styles(const ReportData& report) {
-  constexpr double kAmber = 36;
-  constexpr double kSweep = 145;
-  std::string css;
-  const int last = report.levels.empty() ? 0 : report.levels.back().level;
-  for (int level = 0; level <= last; ++level) {
-    const double hue = kAmber + 360 - (last == 0 ? 0 : kSweep * level / last);
-    css += "." + level_color(level) + "{--c:hsl(" + format_fixed(std::fmod(hue, 360), 0) +
-           " 72% var(--light))}\n";
-  }
-  return css;
-}
-
-std::string milliseconds(double ms) {
-  return format_fixed(ms, ms < 1 ? 3 : ms < 100 ? 2 : 1) + " ms";
-}
-
-std::string section(const std::string& title, const std::string& explanation,
-                    const std::string& body) {
-  return "<section>\n<h2>" + escape_markup(title) + "</h2>\n<p>" + escape_markup(explanation) +
-         "</p>\n" + body + "</section>\n";
-}
-
-std::string scrolling(const std::string& content) {
-  return "<div class=\"scroll\">\n" + content + "</div>\n";
-}
-
 /// What a reader must know before a figure of time is quoted; empty if all is well.
 std::string busy_warning(const ReportData& report) {
   if (report.steady) return "";
   return "<div class=\"warning l0\" role=\"note\">The times were taken on a busy machine: measure "
          "again on a quiet one before you quote a time or a speed-up.</div>\n";
-}
-
-std::string swatch(const std::string& color) {
-  return "<span class=\"swatch " + color + "\"></span>";
 }
 
 /// Every level with an accuracy at what it costs; the curve is neutral, its points have the levels'
@@ -233,10 +140,7 @@ std::string switch_section(const ReportData& report) {
                                "", ""});
     }
     chart.series.push_back(std::move(series));
-    legend +=
-        "<li><svg viewBox=\"0 0 34 10\" aria-hidden=\"true\"><line x1=\"1\" y1=\"5\" "
-        "x2=\"33\" y2=\"5\" class=\"curve " +
-        level_color(line.to) + (dashed ? " dashed" : "") + "\"/></svg>" + name + "</li>\n";
+    legend += legend_entry(level_color(line.to), dashed, name);
   }
   for (size_t k = 0; k < report.switch_levels.size(); ++k) {
     const int level = static_cast<int>(k);
@@ -412,15 +316,14 @@ std::string level_section(const ReportData& report) {
 
 std::string facts(const ReportData& report) {
   std::string html = "<div class=\"facts\">\n";
-  const auto fact = [&html](const std::string& value, const std::string& label) {
-    html += "<div class=\"fact\"><b>" + escape_markup(value) + "</b><span>" + escape_markup(label) +
-            "</span></div>\n";
+  const auto add = [&html](const std::string& value, const std::string& label) {
+    html += fact(value, label);
   };
-  fact(std::to_string(report.levels.size()), "nested levels in one file");
-  fact(format_bytes(report.file_bytes),
-       "file" + (report.values.empty() ? std::string() : ", values in " + report.values));
+  add(std::to_string(report.levels.size()), "nested levels in one file");
+  add(format_bytes(report.file_bytes),
+      "file" + (report.values.empty() ? std::string() : ", values in " + report.values));
   if (report.parameters > 0) {
-    fact(format_quantity(static_cast<double>(report.parameters)), "parameters when dense");
+    add(format_quantity(static_cast<double>(report.parameters)), "parameters when dense");
   }
   const ReportLevel* best = nullptr;
   const ReportLevel* fastest = nullptr;
@@ -429,17 +332,17 @@ std::string facts(const ReportData& report) {
     if (level.p50_ms && (fastest == nullptr || *level.p50_ms < *fastest->p50_ms)) fastest = &level;
   }
   if (best != nullptr) {
-    fact(format_fixed(*best->accuracy, 2) + " %", "top-1 at " + level_name(best->level) + " (" +
-                                                      format_fixed(best->weights_pct, 1) +
-                                                      " % of the weights)");
+    add(format_fixed(*best->accuracy, 2) + " %", "top-1 at " + level_name(best->level) + " (" +
+                                                     format_fixed(best->weights_pct, 1) +
+                                                     " % of the weights)");
   }
   if (fastest != nullptr) {
-    fact(milliseconds(*fastest->p50_ms),
-         "median at " + level_name(fastest->level) +
-             (fastest->speedup && report.steady
-                  ? ", " + format_fixed(*fastest->speedup, 1) + "x as fast as dense " +
-                        report.peers.front().name
-                  : std::string()));
+    add(milliseconds(*fastest->p50_ms),
+        "median at " + level_name(fastest->level) +
+            (fastest->speedup && report.steady
+                 ? ", " + format_fixed(*fastest->speedup, 1) + "x as fast as dense " +
+                       report.peers.front().name
+                 : std::string()));
   }
   return html + "</div>\n";
 }
@@ -457,7 +360,10 @@ std::string source_section(const ReportData& report, const std::string& command)
     if (source.build != build) entry("Build", source.build, false);
     machine = source.machine;
     build = source.build;
-    entry(source.verb == "eval" ? "Accuracy" : "Latency", source.command, true);
+    entry(source.verb == "eval"  ? "Accuracy"
+          : source.verb == "qos" ? "Deadlines"
+                                 : "Latency",
+          source.command, true);
   }
   entry("This page", command, true);
   return section("How to get these numbers again",
@@ -475,13 +381,13 @@ std::string render_html(const ReportData& report, const std::string& command) {
   const std::string title = report.model + ": accuracy and latency of its levels";
   std::string curves = weights_section(report) + latency_section(report);
   if (!curves.empty()) curves = "<div class=\"grid\">\n" + curves + "</div>\n";
-  return "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-         "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>" +
-         escape_markup(title) + "</title>\n<style>" + kStyle + level_styles(report) +
-         "</style>\n</head>\n<body>\n<main>\n<header>\n<h1>" + escape_markup(title) + "</h1>\n<p>" +
-         escape_markup(subtitle) + "</p>\n</header>\n" + facts(report) + level_section(report) +
-         curves + latency_bars(report) + switch_section(report) + layer_section(report) +
-         layout_section(report) + source_section(report, command) + "</main>\n</body>\n</html>\n";
+  const int last = report.levels.empty() ? 0 : report.levels.back().level;
+  const bool has_qos = !report.qos.is_null();
+  return page(title, subtitle,
+              level_styles(last) + (has_qos ? qos_styles(report.qos) : std::string()),
+              facts(report) + level_section(report) + curves + latency_bars(report) +
+                  switch_section(report) + (has_qos ? qos_sections(report.qos) : std::string()) +
+                  layer_section(report) + layout_section(report) + source_section(report, command));
 }
 
 std::string render_level_table(const ReportData& report) {

@@ -91,7 +91,7 @@ std::vector<double> spread_labels(const std::vector<double>& at, double lowest) 
 
 std::string draw_series(const ChartSeries& series, const Scale& x, const Scale& y) {
   std::string out;
-  if (series.points.size() > 1) {
+  if (series.points.size() > 1 && series.joined) {
     out += "<polyline class=\"curve " + series.color + (series.dashed ? " dashed" : "") +
            "\" points=\"";
     for (const ChartPoint& point : series.points) {
@@ -100,6 +100,7 @@ std::string draw_series(const ChartSeries& series, const Scale& x, const Scale& 
     out += "\"/>\n";
   }
   for (const ChartPoint& point : series.points) {
+    if (!(series.marker_radius > 0)) break;
     const std::string& color = point.color.empty() ? series.color : point.color;
     out += "<circle class=\"marker " + color + '"' + attribute("cx", x(point.x)) +
            attribute("cy", y(point.y)) + attribute("r", series.marker_radius) + '>' +
@@ -185,9 +186,16 @@ std::string draw(const LineChart& chart) {
   const Scale y{nice_ticks(ys.low, ys.high, kTickCount), bottom, kMarginTop};
 
   std::string out = open_svg(chart.width, chart.height, chart.description);
+  for (const ShadedBand& band : chart.shaded) {
+    const double begin = std::clamp(x(band.begin), x.begin, x.end);
+    const double end = std::clamp(x(band.end), x.begin, x.end);
+    out += "<rect class=\"band\"" + attribute("x", begin) + attribute("y", y.end) +
+           attribute("width", end - begin) + attribute("height", bottom - y.end) + "/>\n";
+  }
   for (const double tick : y.ticks) {
     out += line(x.begin, y(tick), x.end, y(tick), "gridline");
-    out += text(x.begin - 8, y(tick) + 4, "tick end", y.label(tick));
+    out += text(x.begin - 8, y(tick) + 4, "tick end",
+                chart.y_label ? chart.y_label(tick) : y.label(tick));
   }
   for (const double tick : x.ticks) {
     out += line(x(tick), bottom, x(tick), bottom + 5, "axis");

@@ -32,7 +32,8 @@ struct ChartSeries {
   std::string color;  ///< CSS class
   std::vector<ChartPoint> points;
   bool dashed = false;
-  double marker_radius = 5;
+  bool joined = true;        ///< by a line
+  double marker_radius = 5;  ///< 0: the line alone
 };
 
 /// A dotted line across the whole plot, with its name at the end.
@@ -40,6 +41,12 @@ struct ReferenceLine {
   double at = 0;
   std::string label;
   std::string color;
+};
+
+/// A part of the x axis that is shaded from bottom to top.
+struct ShadedBand {
+  double begin = 0;
+  double end = 0;
 };
 
 struct LineChart {
@@ -50,6 +57,9 @@ struct LineChart {
   std::vector<ChartSeries> series;
   std::vector<ReferenceLine> across;   ///< at a y
   std::vector<ReferenceLine> upright;  ///< at an x
+  std::vector<ShadedBand> shaded;
+  /// What stands at a tick of the y axis; empty: the number. For axes that are not linear.
+  std::function<std::string(double)> y_label;
   int width = 640;
   int height = 380;
 };

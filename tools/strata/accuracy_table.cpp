@@ -1,0 +1,84 @@
+#include "tools/strata/accuracy_table.h"
+
+#include "tools/strata/evaluation.h"
+#include "train/data/file.h"
+#include "train/error.h"
+#include "train/progress.h"
+
+namespace strata::cli {
+
+route::AccuracyTable read_accuracy(const std::string& path, const format::Reader& reader) {
+  const std::vector<uint8_t> bytes = data::read_file(path);
+  route::AccuracyTable accuracy;
+  try {
+    const Json document = Json::parse(bytes.begin(), bytes.end());
+    const Json& levels = document.at("levels");
+    for (size_t k = 0; k < reader.blocks().size() || k < levels.size(); ++k) {
+      if (k >= reader.blocks().size() || k >= levels.size() || levels[k].at("level") != k ||
+          levels[k].at("bytes_to_end") != reader.blocks()[k].bytes_to_end) {
+        throw Error("'" + path + "' is about another model or not about every level of '" +
+                    reader.path() + "'");
+      }
+    }
+    const Json& points = document.at("switch_points");
+    for (const Json& level : points.empty() ? levels : document.at("switch_point_levels")) {
+      accuracy.levels.push_back(level.at("value").get<double>());
+    }
+    for (const Json& point : points) {
+      accuracy.switch_points.push_back({point.at("step").get<int>(), point.at("from").get<int>(),
+                                        point.at("to").get<int>(),
+                                        point.at("value").get<double>()});
+    }
+  } catch (const Json::exception&) {
+    throw Error("'" + path + "' is no result of 'strata eval'");
+  }
+  return accuracy;
+}
+
+route::AccuracyTable measure_accuracy(const Console& console,
+                                      const std::shared_ptr<const format::Reader>& reader,
+                                      const std::string& data_dir, int64_t images, int threads) {
+  Classifier classifier(reader, threads);
+  const data::Dataset dataset =
+      load_test_images(console, *reader, classifier, {data_dir, images, false, threads});
+  const auto normalisation =
+      data::read_normalisation(reader->model().metadata, classifier.input_shape().channels);
+  const auto all = data::spread_over_classes(dataset.labels, 0);
+  const size_t steps = classifier.steps().size();
+  const int level_count = reader->level_count();
+  const std::vector<SwitchPoint> points = switch_points(level_count, steps);
+
+  ProgressOptions options;
+  options.mode = progress_mode(console.quiet);
+  options.unit = "images";
+  Progress progress(
+      "eval", static_cast<int64_t>(all.size() * (points.size() + static_cast<size_t>(level_count))),
+      options);
+  const auto percent_right = [&](const std::vector<uint8_t>& route) {
+    const int64_t correct = classifier.count_correct(dataset, all, normalisation, route, progress);
+    return 100 * static_cast<double>(correct) / static_cast<double>(all.size());
+  };
+  route::AccuracyTable accuracy;
+  for (int level = 0; level < level_count; ++level) {
+    accuracy.levels.push_back(
+        percent_right(std::vector<uint8_t>(steps, static_cast<uint8_t>(level))));
+  }
+  for (const SwitchPoint& point : points) {
+    accuracy.switch_points.push_back({static_cast<int>(point.step), point.from, point.to,
+                                      percent_right(route_of(point, steps))});
+  }
+  progress.finish();
+  return accuracy;
+}
+
+route::AccuracyTable stated_accuracy(const std::vector<double>& metrics, int level_count) {
+  if (metrics.size() != static_cast<size_t>(level_count)) {
+    throw Error("--level-metrics has " + std::to_string(metrics.size()) +
+                " figures, the model has " + std::to_string(level_count) + " levels");
+  }
+  route::AccuracyTable table;
+  table.levels = metrics;
+  return table;
+}
+
+}  // namespace strata::cli

@@ -1,0 +1,29 @@
+// What the levels and the changes between them are worth, from the JSON of `strata eval`, measured
+// now, or stated by the user.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "format/reader.h"
+#include "route/profile.h"
+#include "tools/strata/console.h"
+
+namespace strata::cli {
+
+/// What `strata eval -o` wrote of the file that `reader` has open. Levels are taken from the same
+/// images as the switch points where there are any, so that they can be compared. Throws Error.
+route::AccuracyTable read_accuracy(const std::string& path, const format::Reader& reader);
+
+/// Measures levels and switch points on `images` test images spread over the classes. Throws Error,
+/// or Interrupted.
+route::AccuracyTable measure_accuracy(const Console& console,
+                                      const std::shared_ptr<const format::Reader>& reader,
+                                      const std::string& data_dir, int64_t images, int threads);
+
+/// The user's figures, one per level. Throws Error: another number of levels, not finite.
+route::AccuracyTable stated_accuracy(const std::vector<double>& metrics, int level_count);
+
+}  // namespace strata::cli
