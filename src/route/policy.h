@@ -42,6 +42,9 @@ struct PolicyOptions {
   double miss_probability = 1e-3;  ///< wanted, in (0, 1); three nines
   OnInfeasible on_infeasible = OnInfeasible::kAnswerLate;
   double reserve_ns = 0;  ///< kept free before the deadline for what follows the last step, >= 0
+  /// Whoever asks the policy corrects miss_probability by the misses seen, so that it is met in the
+  /// long run instead of undercut (see MissControl). Deciding itself does not look at it.
+  bool adaptive = false;
 };
 
 /// Where an inference stands. Times are nanoseconds since one origin of the caller's choice,

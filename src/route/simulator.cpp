@@ -7,6 +7,8 @@
 #include <string>
 #include <utility>
 
+#include "route/miss_control.h"
+
 namespace strata::route {
 namespace {
 
@@ -86,6 +88,7 @@ class Server {
     result.missed = result.gave_up || result.finish_ns - arrival_ns > options_.deadline_ns;
     if (!result.gave_up) result.metric = route_metric(profile_, levels_.data());
     result.levels = levels_.data();
+    control_.observe(options_.policy.miss_probability, result.missed);
     if (totals == nullptr) return;
     count(result, totals);
     if (options_.observer != nullptr) options_.observer->inference(result);
@@ -111,7 +114,9 @@ class Server {
     point.deadline_ns = options_.deadline_ns;
     point.actual = actual_.has_value() ? &*actual_ : nullptr;
 
-    Estimate estimate = belief_.estimate(options_.policy.miss_probability);
+    const double wanted = options_.policy.miss_probability;
+    Estimate estimate =
+        belief_.estimate(options_.policy.adaptive ? control_.asked(wanted) : wanted);
     for (int step = 0; step < steps; ++step) {
       point.step = step;
       estimate.slowdown = belief_.slowdown();
@@ -165,6 +170,7 @@ class Server {
   std::optional<Profile> actual_;
   std::vector<uint8_t> levels_;
   double free_ns_ = 0;
+  MissControl control_;
 };
 
 SimulationOutcome summary(const Totals& totals, int64_t inferences) {

@@ -34,6 +34,7 @@ Status Router::set_profile(const route::ProfileTable& table, int level_count) {
   refresh_.emplace(profile);
   belief_.emplace(std::move(belief));
   profile_.emplace(std::move(profile));
+  control_.reset();
   margins_probability_ = 0;
   return {};
 }
@@ -112,10 +113,12 @@ void Router::refresh_estimate(const route::PolicyOptions& options) {
   constexpr int64_t kShare = 64;
   constexpr int64_t kMost = 64;
   const int64_t seen = belief_->inferences();
-  if (margins_probability_ != options.miss_probability || margins_state_ != belief_->state() ||
+  const double probability =
+      options.adaptive ? control_.asked(options.miss_probability) : options.miss_probability;
+  if (margins_probability_ != probability || margins_state_ != belief_->state() ||
       seen - margins_inferences_ >= std::clamp<int64_t>(seen / kShare, 1, kMost)) {
-    margins_ = belief_->margins(options.miss_probability);
-    margins_probability_ = options.miss_probability;
+    margins_ = belief_->margins(probability);
+    margins_probability_ = probability;
     margins_state_ = belief_->state();
     margins_inferences_ = seen;
   }
@@ -182,6 +185,9 @@ Status Router::finish(Next end, int64_t now_ns) {
       belief_->skip_inference();
     }
     report_.slowdown = belief_->slowdown();
+    if (end != Next::kCancel && report_.deadline_ns < std::numeric_limits<double>::infinity()) {
+      control_.observe(policy_->options().miss_probability, !report_.met);
+    }
   }
   if (end == Next::kCancel) return cancelled("cancelled");
   const bool late_is_failure =

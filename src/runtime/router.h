@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/status.h"
+#include "route/miss_control.h"
 #include "route/policy.h"
 #include "route/profile.h"
 #include "route/slowdown_belief.h"
@@ -62,6 +63,7 @@ class Router {
 
   std::optional<route::Profile> profile_;
   std::optional<route::SlowdownBelief> belief_;  ///< both of them, or none
+  route::MissControl control_;
   std::optional<ProfileRefresh> refresh_;
   // Making a policy takes microseconds, so each kind keeps its last one. Level and reserve, which
   // may differ from run to run, are left to the route point.

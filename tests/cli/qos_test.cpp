@@ -91,7 +91,8 @@ TEST_F(Qos, ShowsEveryPolicyLiveAndSimulated) {
     }
   }
   EXPECT_EQ(names, (std::vector<std::string>{"fixed-0", "fixed-2", "per-request", "reroute",
-                                             "latest-safe-switch", "best-route", "oracle"}));
+                                             "latest-safe-switch", "best-route",
+                                             "adaptive-best-route", "oracle"}));
   EXPECT_NEAR(result["policies"][0]["metric"].get<double>(), 80, 1e-9);
   EXPECT_NEAR(result["policies"][1]["metric"].get<double>(), 90, 1e-9);
   ASSERT_EQ(result["sweep"].size(), 2U);

@@ -137,11 +137,11 @@ class QosVerb : public Verb {
         ->type_name("N")
         ->check(CLI::Range(0.1, 9.0).description(""))
         ->capture_default_str();
-    app.add_option(
-           "--policies", policies_,
-           "Which, of: fixed-K, per-request, reroute, latest-safe-switch, best-route; "
-           "NAME@N wants N nines (default: all, with the sparsest and the least sparse level "
-           "fixed)")
+    app.add_option("--policies", policies_,
+                   "Which, of: fixed-K, per-request, reroute, latest-safe-switch, best-route; "
+                   "adaptive-NAME learns from its misses how cautious to be, NAME@N wants N nines "
+                   "(default: all, with the sparsest and the least sparse level "
+                   "fixed)")
         ->type_name("NAME,...")
         ->delimiter(',');
     app.add_flag("--give-up", give_up_, "Policies may give up what would be late");
@@ -337,7 +337,8 @@ class QosVerb : public Verb {
     if (!policies_.empty()) return policies_;
     std::vector<std::string> names = {"fixed-0"};
     if (level_count > 1) names.push_back("fixed-" + std::to_string(level_count - 1));
-    names.insert(names.end(), {"per-request", "reroute", "latest-safe-switch", "best-route"});
+    names.insert(names.end(), {"per-request", "reroute", "latest-safe-switch", "best-route",
+                               "adaptive-best-route"});
     return names;
   }
 

@@ -13,6 +13,7 @@ namespace {
 
 constexpr int kRecordingSchema = 1;
 constexpr const char* kFixedPrefix = "fixed-";
+constexpr const char* kAdaptivePrefix = "adaptive-";
 constexpr double kNsPerUs = 1e3;
 constexpr double kLeastNines = 0.1;
 constexpr double kMostNines = 9;
@@ -194,7 +195,11 @@ NamedPolicy policy_by_name(const std::string& name, int level_count, double miss
   if (const size_t at = name.find('@'); at != std::string::npos) {
     policy.options.miss_probability = std::pow(10.0, -nines_in(name.substr(at + 1), name));
   }
-  const std::string base = name.substr(0, name.find('@'));
+  std::string base = name.substr(0, name.find('@'));
+  if (base.starts_with(kAdaptivePrefix)) {
+    base = base.substr(std::string(kAdaptivePrefix).size());
+    policy.options.adaptive = true;
+  }
   if (base.starts_with(kFixedPrefix)) {
     const std::string number = base.substr(std::string(kFixedPrefix).size());
     const auto [end, failure] =

@@ -14,7 +14,8 @@
 namespace strata::cli {
 
 /// A policy by the name that the user gives it: those of route::to_string(), and "fixed-K".
-/// Behind an @ may stand how many nines this one wants: "best-route@2".
+/// "adaptive-" before a name turns PolicyOptions::adaptive on. Behind an @ may stand how many nines
+/// this one wants: "best-route@2".
 struct NamedPolicy {
   std::string name;
   route::PolicyOptions options;
