@@ -251,10 +251,11 @@ TEST_F(Qos, CtrlCStopsTheCoRunnerAndKeepsTheRecording) {
 TEST_F(Qos, TheCoRunnerDiesWithAProgramThatIsKilled) {
   const Outcome outcome = run_program(
       folder(), "/bin/sh",
-      {"-c", std::string(STRATA_BINARY) +
-                 " qos m.strata --threads 1 --deadline-ms 5 --seconds 3600 --co-runner cpu "
-                 "--pattern off --built-in-co-runner --workers 2 -q >/dev/null & sleep 6; kill -9 "
-                 "$!"});
+      {"-c",
+       std::string(STRATA_BINARY) +
+           " qos m.strata --threads 1 --deadline-ms 5 --rate 100 --seconds 3600 --co-runner cpu "
+           "--pattern off --built-in-co-runner --workers 2 -q >/dev/null & sleep 6; kill -9 "
+           "$!"});
   EXPECT_EQ(outcome.exit_code, 0);
   EXPECT_TRUE(all_processes_end()) << "a co-runner was left behind";
 }

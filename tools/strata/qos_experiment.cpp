@@ -27,6 +27,7 @@ constexpr double kMsPerNs = 1e-6;
 constexpr int64_t kNsPerSecondInt = 1'000'000'000;
 constexpr double kLongestTurn = 2;  // in blocks
 constexpr int kWarmingRuns = 2;
+constexpr size_t kMostReserved = 200'000;  // inferences; a longer run grows, at worst between two
 constexpr unsigned long kTimerSlackNs = 1;
 
 /// Until a reading of monotonic_ns(). A signal ends it early.
@@ -146,7 +147,7 @@ class Experiment {
     recording_.loaded = plan.loaded;
     recording_.block_ns = options_.block_seconds * kNsPerSecond;
     const auto blocks = cut_into_blocks(plan, recording_.block_ns, warm_up_ns);
-    const size_t expected = plan.arrivals_ns.size() * servers_.size();
+    const size_t expected = std::min(kMostReserved, plan.arrivals_ns.size() * servers_.size());
     recording_.inferences.reserve(expected);
     recording_.levels.reserve(expected * recording_.steps());
     recording_.step_ns.reserve(expected * recording_.steps());
