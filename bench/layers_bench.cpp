@@ -130,14 +130,14 @@ double measure_peak() {
   for (int64_t i = 0; i < kTaps; ++i) {
     blocks.push_back(static_cast<uint16_t>(random() % static_cast<uint32_t>(input_blocks)));
   }
-  const std::vector<uint32_t> run_begin = {0, kTaps};
-  const kernels::TapIncrement increment{weights.data(), blocks.data(), run_begin.data()};
+  const uint32_t run_begin = 0;
+  const uint32_t run_end = kTaps;
+  const kernels::TapRuns taps{weights.data(), blocks.data(), &run_begin, &run_end};
   const int32_t no_shift = 0;
   const float one = 1;
   kernels::SparseConvArguments arguments;
   arguments.input = input.data();
-  arguments.increments = &increment;
-  arguments.increment_count = 1;
+  arguments.taps = &taps;
   arguments.shifts = &no_shift;
   arguments.rows = 1;
   arguments.scale = arguments.shift = &one;

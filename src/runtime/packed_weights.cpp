@@ -32,6 +32,12 @@ struct TapColumn {
 };
 constexpr int64_t kNowhere = -1;
 
+/// Up to so many taps, all levels share one list of runs: a level then walks one loop per run, as
+/// if it were alone, and what a sparser level skips comes from the cache. Larger weights are
+/// streamed from memory, and a sparser level must not read what it skips: they have a list per
+/// increment.
+constexpr int64_t kMostTapsTogether = 1 << 15;
+
 /// Whether a kernel row or column at this shift sees a pixel from any output.
 bool sees_pixels(const kernels::AxisTaps& taps, int64_t index) {
   const int64_t shift = taps.shift[static_cast<size_t>(index)];
@@ -110,52 +116,96 @@ Status PackedWeights::pack_taps(const graph::Parameter& weight, const Step& step
   const auto multiple = static_cast<uint32_t>(memory.tiling.run_multiple);
   const auto round_up = [](uint32_t count, uint32_t to) { return (count + to - 1) / to * to; };
   const std::string purpose = "weights '" + weight.name + "'";
+  // Of a weight; kNowhere if it sees nothing.
+  const auto run_of = [&](uint32_t position) {
+    const int64_t run = columns[static_cast<size_t>(shape.column(position))].run;
+    return run == kNowhere ? kNowhere : run + shape.row(position) * shifts;
+  };
+  const auto pack_list = [&](std::span<const sparse::Increment* const> increments) -> Status {
+    TapList& list = lists_.emplace_back();
+    for (size_t i = 0; i <= increments.size(); ++i) {
+      STRATA_ASSIGN_OR_RETURN(auto bounds, AlignedBuffer<uint32_t>::create(runs, purpose));
+      list.bounds.push_back(std::move(bounds));
+    }
+    for (size_t k = 0; k < increments.size(); ++k) {  // count the taps of each run
+      for (const uint32_t position : increments[k]->positions) {
+        const int64_t run = run_of(position);
+        if (run != kNowhere) ++list.bounds[k + 1][static_cast<size_t>(run)];
+      }
+    }
+    uint32_t end = 0;
+    for (size_t run = 0; run < runs; ++run) {  // turn counts into places
+      list.bounds.front()[run] = end;
+      for (size_t k = 0; k < increments.size(); ++k) {
+        end += round_up(list.bounds[k + 1][run], multiple);
+        list.bounds[k + 1][run] = end;
+      }
+    }
+    STRATA_ASSIGN_OR_RETURN(list.weights, AlignedBuffer<float>::create(end, purpose));
+    STRATA_ASSIGN_OR_RETURN(list.blocks, AlignedBuffer<uint16_t>::create(end, purpose));
+    for (size_t k = 0; k < increments.size(); ++k) {
+      const uint32_t* begin = list.bounds[k].data();
+      std::vector<uint32_t> next(begin, begin + runs);
+      for (size_t i = 0; i < increments[k]->positions.size(); ++i) {
+        const uint32_t position = increments[k]->positions[i];
+        const int64_t run = run_of(position);
+        if (run == kNowhere) continue;
+        const uint32_t place = next[static_cast<size_t>(run)]++;
+        list.weights[place] = increments[k]->values[i];
+        list.blocks[place] = columns[static_cast<size_t>(shape.column(position))].block;
+      }
+      for (size_t run = 0; run < runs; ++run) {
+        for (uint32_t i = next[run]; i < list.bounds[k + 1][run]; ++i) {
+          list.blocks[i] = list.blocks[i - 1];
+        }
+      }
+    }
+    return {};
+  };
+
+  std::vector<const sparse::Increment*> increments;
   int64_t total = 0;
   for (int level = 0; level < source.level_count; ++level) {
     STRATA_ASSIGN_OR_RETURN(const sparse::Increment* increment,
                             find_increment(source, level, weight.name));
-    const size_t count = increment->positions.size();
-    total += static_cast<int64_t>(count);
+    increments.push_back(increment);
+    total += static_cast<int64_t>(increment->positions.size());
     nonzeros_.push_back(total);
-    STRATA_ASSIGN_OR_RETURN(auto run_begin, AlignedBuffer<uint32_t>::create(runs + 1, purpose));
-    const auto column_of = [&](uint32_t position) -> const TapColumn& {
-      return columns[static_cast<size_t>(shape.column(position))];
-    };
-    // Where the run's next tap goes, run_begin[run + 1]; null for a tap that goes nowhere.
-    const auto next_of = [&](uint32_t position) -> uint32_t* {
-      const int64_t run = column_of(position).run;
-      if (run == kNowhere) return nullptr;
-      return &run_begin[static_cast<size_t>(run + shape.row(position) * shifts) + 1];
-    };
-    // run_begin[i + 1] first counts run i, then is where its next tap goes, and at last where the
-    // run ends, which is where run i + 1 begins.
-    for (const uint32_t position : increment->positions) {
-      if (uint32_t* next = next_of(position)) ++*next;
+  }
+  together_ = total <= kMostTapsTogether;
+  if (together_) {
+    STRATA_RETURN_IF_ERROR(pack_list(increments));
+  } else {
+    for (size_t k = 0; k < increments.size(); ++k) {
+      STRATA_RETURN_IF_ERROR(pack_list(std::span(increments).subspan(k, 1)));
     }
-    uint32_t padded = 0;
-    for (size_t run = 0; run < runs; ++run) {
-      padded += round_up(std::exchange(run_begin[run + 1], padded), multiple);
-    }
-    STRATA_ASSIGN_OR_RETURN(auto weights, AlignedBuffer<float>::create(padded, purpose));
-    STRATA_ASSIGN_OR_RETURN(auto blocks, AlignedBuffer<uint16_t>::create(padded, purpose));
-    for (size_t i = 0; i < count; ++i) {
-      const uint32_t position = increment->positions[i];
-      uint32_t* const next = next_of(position);
-      if (next == nullptr) continue;
-      weights[*next] = increment->values[i];
-      blocks[*next] = column_of(position).block;
-      ++*next;
-    }
-    for (size_t run = 0; run < runs; ++run) {
-      uint32_t& end = run_begin[run + 1];
-      for (; (end - run_begin[run]) % multiple != 0; ++end) blocks[end] = blocks[end - 1];
-    }
-    views_.push_back({weights.data(), blocks.data(), run_begin.data()});
-    weights_.push_back(std::move(weights));
-    blocks_.push_back(std::move(blocks));
-    run_begin_.push_back(std::move(run_begin));
+  }
+  for (size_t k = 0; k < increments.size(); ++k) {
+    views_.push_back(together_ ? lists_.front().view(k + 1) : lists_[k].view(1));
   }
   return {};
+}
+
+void PackedWeights::TapList::keep(size_t count) {
+  if (bounds.size() <= count + 1) return;
+  bounds.resize(count + 1);
+  uint32_t end = 0;
+  for (size_t run = 0; run < bounds.front().size(); ++run) {
+    const uint32_t from = bounds.front()[run];
+    const uint32_t until = bounds.back()[run];
+    std::copy(weights.data() + from, weights.data() + until, weights.data() + end);
+    std::copy(blocks.data() + from, blocks.data() + until, blocks.data() + end);
+    for (auto& bound : bounds) bound[run] -= from - end;
+    end += until - from;
+  }
+  // Without memory for smaller copies the large ones stay.
+  auto fewer_weights = AlignedBuffer<float>::create(end, "fewer weights");
+  auto fewer_blocks = AlignedBuffer<uint16_t>::create(end, "fewer weights");
+  if (!fewer_weights.ok() || !fewer_blocks.ok()) return;
+  std::copy_n(weights.data(), end, fewer_weights->data());
+  std::copy_n(blocks.data(), end, fewer_blocks->data());
+  weights = std::move(fewer_weights).value();
+  blocks = std::move(fewer_blocks).value();
 }
 
 Status PackedWeights::pack_gemv(const graph::Parameter& weight, const Plan& plan, const Step& step,
@@ -195,7 +245,7 @@ Status PackedWeights::pack_gemv(const graph::Parameter& weight, const Plan& plan
     }
     gemv_views_.push_back({taps.data(), row_begin.data()});
     gemv_.push_back(std::move(taps));
-    run_begin_.push_back(std::move(row_begin));
+    row_begin_.push_back(std::move(row_begin));
   }
   return {};
 }
@@ -237,10 +287,12 @@ Status PackedWeights::pack_vectors(const Step& step, const LevelSource& source) 
 
 size_t PackedWeights::bytes() const {
   size_t bytes = dense_prefix_.capacity() * sizeof(uint32_t);
-  for (const auto& weights : weights_) bytes += weights.bytes();
-  for (const auto& blocks : blocks_) bytes += blocks.bytes();
+  for (const TapList& list : lists_) {
+    bytes += list.weights.bytes() + list.blocks.bytes();
+    for (const auto& bounds : list.bounds) bytes += bounds.bytes();
+  }
   for (const auto& taps : gemv_) bytes += taps.bytes();
-  for (const auto& run_begin : run_begin_) bytes += run_begin.bytes();
+  for (const auto& row_begin : row_begin_) bytes += row_begin.bytes();
   for (const auto& scale : scale_) bytes += scale.capacity() * sizeof(float);
   for (const auto& shift : shift_) bytes += shift.capacity() * sizeof(float);
   return bytes;
@@ -251,11 +303,15 @@ void PackedWeights::keep_levels(int level_count) {
     const auto count = std::min(levels.size(), static_cast<size_t>(level_count));
     levels.erase(levels.begin() + static_cast<std::ptrdiff_t>(count), levels.end());
   };
-  truncate(weights_);
-  truncate(blocks_);
-  truncate(gemv_);
-  truncate(run_begin_);
   truncate(views_);
+  if (together_) {
+    lists_.front().keep(views_.size());
+    for (size_t k = 0; k < views_.size(); ++k) views_[k] = lists_.front().view(k + 1);
+  } else {
+    truncate(lists_);
+  }
+  truncate(gemv_);
+  truncate(row_begin_);
   truncate(gemv_views_);
   truncate(scale_);
   truncate(shift_);

@@ -1,11 +1,11 @@
-// The weights of one step as the kernels read them: per increment one list of taps, row after row.
-// A level is how many increments the kernels chain, so changing it costs nothing, a level reads not
-// a byte of those above it, and dropping a level frees its list.
+// The weights of one step as the kernels read them: lists of taps, row after row. A level is how
+// far the kernels go in them, so changing it costs nothing.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -34,8 +34,11 @@ class PackedWeights {
                                     const StepMemory& memory, const LevelSource& source);
 
   [[nodiscard]] int64_t nonzeros(int level) const { return nonzeros_[static_cast<size_t>(level)]; }
-  /// [level], for the convolution kernel; null for a step that does not use it.
-  [[nodiscard]] const kernels::TapIncrement* increments() const { return views_.data(); }
+  /// For the convolution kernel; empty for a step that does not use it.
+  [[nodiscard]] std::span<const kernels::TapRuns> taps(int level) const {
+    const auto k = static_cast<size_t>(level);
+    return together_ ? std::span(views_).subspan(k, 1) : std::span(views_).first(k + 1);
+  }
   /// [level], for the product with a single vector; null for a step that is none.
   [[nodiscard]] const kernels::GemvIncrement* gemv_increments() const { return gemv_views_.data(); }
   [[nodiscard]] const uint32_t* dense_prefix() const { return dense_prefix_.data(); }
@@ -50,6 +53,19 @@ class PackedWeights {
   void keep_levels(int level_count);
 
  private:
+  /// Taps of one increment or several: run after run, within a run increment after increment.
+  struct TapList {
+    AlignedBuffer<float> weights;
+    AlignedBuffer<uint16_t> blocks;
+    std::vector<AlignedBuffer<uint32_t>> bounds;  ///< [0][run]: begin; [1 + increment][run]: end
+
+    [[nodiscard]] kernels::TapRuns view(size_t increments) const {
+      return {weights.data(), blocks.data(), bounds.front().data(), bounds[increments].data()};
+    }
+    /// Leaves out the increments from `count` on.
+    void keep(size_t count);
+  };
+
   template <typename T>
   static const T* at(const std::vector<std::vector<T>>& levels, int level) {
     return levels[static_cast<size_t>(level)].data();
@@ -61,11 +77,11 @@ class PackedWeights {
   Status pack_vectors(const Step& step, const LevelSource& source);
 
   int64_t rows_ = 0;
-  std::vector<AlignedBuffer<float>> weights_;          ///< [level]
-  std::vector<AlignedBuffer<uint16_t>> blocks_;        ///< [level]
+  bool together_ = false;                ///< all levels in one list, or a list per increment
+  std::vector<TapList> lists_;           ///< one, or [level]
+  std::vector<kernels::TapRuns> views_;  ///< [level]: the level, or what it adds
   std::vector<AlignedBuffer<kernels::GemvTap>> gemv_;  ///< [level]
-  std::vector<AlignedBuffer<uint32_t>> run_begin_;     ///< [level][run + 1] or [level][row + 1]
-  std::vector<kernels::TapIncrement> views_;           ///< [level]
+  std::vector<AlignedBuffer<uint32_t>> row_begin_;     ///< [level][row + 1], of gemv_
   std::vector<kernels::GemvIncrement> gemv_views_;     ///< [level]
   std::vector<uint32_t> dense_prefix_;                 ///< [row], see SparseGemvArguments
   std::vector<std::vector<float>> scale_;              ///< [level][row]

@@ -41,6 +41,23 @@ INSTANTIATE_TEST_SUITE_P(All, ResNet,
                                             ::testing::Values(1, 2)),
                          case_name);
 
+// Small weights share one list among the levels, large ones have a list per increment.
+TEST(ResNetLevels, DroppingLevelsChangesNoOutput) {
+  const auto nested = random_nested(resnet("resnet20", 32, 32, 8), {0.1, 0.4, 1.0}, 6);
+  const auto session = open(nested, {.threads = 1, .graph = {}, .bindings = {}});
+  ASSERT_NE(session, nullptr);
+  SessionData before(*session, 7);
+  SessionData after(*session, 7);
+  for (int level = 1; level >= 0; --level) {
+    ASSERT_TRUE(session->run(before.input_views, before.output_views, level).ok());
+    const size_t bytes = session->memory().weights;
+    ASSERT_TRUE(session->drop_levels_above(level).ok());
+    EXPECT_LT(session->memory().weights, bytes);
+    ASSERT_TRUE(session->run(after.input_views, after.output_views, level).ok());
+    EXPECT_EQ(before.outputs, after.outputs);
+  }
+}
+
 TEST(ResNetRoute, MixedLevelsEqualTheNaiveExecutor) {
   const auto nested = random_nested(resnet("resnet50", 40, 33, 8), kDensities, 4);
   const auto session = open(nested, {.threads = 2, .graph = {}, .bindings = {{"batch", 2}}});

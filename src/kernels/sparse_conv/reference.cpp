@@ -15,10 +15,10 @@ float sum_taps(const SparseConvArguments& arguments, int64_t row, int64_t p, int
     const int64_t seen = p + arguments.shifts[s];
     if (!arguments.overhang && (seen < begin || seen >= end)) continue;
     const int64_t run = (arguments.slice * arguments.rows + row) * arguments.shift_count + s;
-    for (int64_t k = 0; k < arguments.increment_count; ++k) {
-      const TapIncrement& increment = arguments.increments[k];
-      for (uint32_t i = increment.run_begin[run]; i < increment.run_begin[run + 1]; ++i) {
-        sum += increment.weights[i] * arguments.input[seen + increment.blocks[i] * kPixelBlock];
+    for (int64_t list = 0; list < arguments.tap_lists; ++list) {
+      const TapRuns& taps = arguments.taps[list];
+      for (uint32_t i = taps.run_begin[run]; i < taps.run_end[run]; ++i) {
+        sum += taps.weights[i] * arguments.input[seen + taps.blocks[i] * kPixelBlock];
       }
     }
   }

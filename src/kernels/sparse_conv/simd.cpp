@@ -85,14 +85,13 @@ HWY_INLINE void add_taps(const float* weight, const uint16_t* block, const float
   }
 }
 
-/// Adds the taps of one run of one increment, whose number is a multiple of kTaps.
+/// Adds the taps of one run, whose number is a multiple of kTaps.
 template <int64_t kVectors, int64_t kTaps>
-HWY_INLINE void add_run(const TapIncrement& increment, int64_t run, const float* input, V* sum) {
-  const uint32_t begin = increment.run_begin[run];
-  const float* const end = increment.weights + increment.run_begin[run + 1];
-  const uint16_t* block = increment.blocks + begin;
-  for (const float* weight = increment.weights + begin; weight != end;
-       weight += kTaps, block += kTaps) {
+HWY_INLINE void add_run(const TapRuns& taps, int64_t run, const float* input, V* sum) {
+  const uint32_t begin = taps.run_begin[run];
+  const float* const end = taps.weights + taps.run_end[run];
+  const uint16_t* block = taps.blocks + begin;
+  for (const float* weight = taps.weights + begin; weight != end; weight += kTaps, block += kTaps) {
     add_taps<kVectors, kTaps>(weight, block, input, sum);
   }
 }
@@ -157,8 +156,8 @@ HWY_INLINE void run_tile(const SparseConvArguments& arguments, int64_t row_begin
         add_up<kVectors, kTaps>(sum);
         move_up<kVectors>(sum, arguments.shifts[s] - arguments.shifts[s - 1]);
       }
-      for (int64_t k = 0; k < arguments.increment_count; ++k) {
-        add_run<kVectors, kTaps>(arguments.increments[k], run + s, input, sum);
+      for (int64_t list = 0; list < arguments.tap_lists; ++list) {
+        add_run<kVectors, kTaps>(arguments.taps[list], run + s, input, sum);
       }
     }
     add_up<kVectors, kTaps>(sum);

@@ -10,13 +10,14 @@
 
 namespace strata::kernels {
 
-/// The taps that one level adds to the level below it. Runs are numbered
-/// (slice * rows + row) * shift_count + shift: run i has taps [run_begin[i], run_begin[i + 1]), a
+/// Taps of one level, or of one increment. Runs are numbered
+/// (slice * rows + row) * shift_count + shift: run i has taps [run_begin[i], run_end[i]), a
 /// multiple of SparseConvArguments::run_multiple; taps of weight 0 make up for what is missing.
-struct TapIncrement {
+struct TapRuns {
   const float* weights = nullptr;
   const uint16_t* blocks = nullptr;  ///< what a tap reads, from SparseConvArguments::input on
   const uint32_t* run_begin = nullptr;
+  const uint32_t* run_end = nullptr;
 };
 
 /// One slice of the input channels of one image. Summed over all slices,
@@ -27,10 +28,10 @@ struct TapIncrement {
 /// lies before the computed blocks, and sums whose p + largest shift lies after them are not
 /// defined. Whole blocks are read and written, on cache-line boundaries.
 struct SparseConvArguments {
-  const float* input = nullptr;              ///< what output pixel 0 sees at shift 0 and block 0
-  const TapIncrement* increments = nullptr;  ///< chained into the same sums
-  int64_t increment_count = 0;               ///< 1 + the level that runs
-  const int32_t* shifts = nullptr;           ///< lanes, ascending, -15..15, at most 15 apart in all
+  const float* input = nullptr;   ///< what output pixel 0 sees at shift 0 and block 0
+  const TapRuns* taps = nullptr;  ///< chained into the same sums
+  int64_t tap_lists = 1;
+  const int32_t* shifts = nullptr;  ///< lanes, ascending, -15..15, at most 15 apart in all
   int64_t shift_count = 1;
   int64_t run_multiple = 1;         ///< 1 or kRunMultiple
   bool overhang = false;            ///< sums reach into the block after the computed ones
