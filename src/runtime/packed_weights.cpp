@@ -36,7 +36,7 @@ constexpr int64_t kNowhere = -1;
 /// if it were alone, and what a sparser level skips comes from the cache. Larger weights are
 /// streamed from memory, and a sparser level must not read what it skips: they have a list per
 /// increment.
-constexpr int64_t kMostTapsTogether = 1 << 15;
+constexpr int64_t kMostTapsTogether = 1 << 17;
 
 /// Whether a kernel row or column at this shift sees a pixel from any output.
 bool sees_pixels(const kernels::AxisTaps& taps, int64_t index) {

@@ -43,7 +43,7 @@ INSTANTIATE_TEST_SUITE_P(All, ResNet,
 
 // Small weights share one list among the levels, large ones have a list per increment.
 TEST(ResNetLevels, DroppingLevelsChangesNoOutput) {
-  const auto nested = random_nested(resnet("resnet20", 32, 32, 8), {0.1, 0.4, 1.0}, 6);
+  const auto nested = random_nested(resnet("resnet18-small", 32, 32, 8), {0.02, 0.04, 0.08}, 6);
   const auto session = open(nested, {.threads = 1, .graph = {}, .bindings = {}});
   ASSERT_NE(session, nullptr);
   SessionData before(*session, 7);
