@@ -166,7 +166,7 @@ TEST(LoadIdx, MissingAndDamagedFilesAreNamed) {
   EXPECT_THAT(error_of([&] { (void)load(directory.path(), Split::kTest); }),
               HasSubstr("has no t10k-images-idx3-ubyte[.gz], the images of the test split"));
   Bytes broken = gzip(idx_file({12, 2, 3}, Bytes(72)));
-  broken.resize(broken.size() - 4);
+  broken.erase(broken.end() - 4, broken.end());
   const auto path = directory.write("train-images-idx3-ubyte.gz", broken);
   EXPECT_EQ(error_of([&] { (void)load(directory.path(), Split::kTrain); }),
             "'" + path.string() + "' is truncated: its gzip data ends early");
