@@ -2,6 +2,7 @@
 // failure of each thread waits in strata_last_error().
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <memory>
 #include <new>
@@ -85,6 +86,16 @@ strata_status bind(strata_session* session, const float* const* inputs, float* c
   return STRATA_OK;
 }
 
+/// The number that a C caller stored in an enumeration, which need not be one of its values:
+/// reading it as the enumeration would then be undefined.
+template <typename Enumeration>
+int number_of(const Enumeration& value) {
+  static_assert(sizeof(Enumeration) == sizeof(int));
+  int number = 0;
+  std::memcpy(&number, &value, sizeof(number));
+  return number;
+}
+
 strata::Result<strata::runtime::RunOptions> translate(const strata_run_options* given) {
   strata_run_options defaults;
   strata_run_options_init(&defaults);
@@ -93,11 +104,11 @@ strata::Result<strata::runtime::RunOptions> translate(const strata_run_options* 
         "the options have not been filled by strata_run_options_init()");
   }
   const strata_run_options& from = given == nullptr ? defaults : *given;
-  const auto policy = static_cast<int>(from.policy);
+  const int policy = number_of(from.policy);
   if (policy < STRATA_POLICY_FIXED || policy > STRATA_POLICY_BEST_ROUTE) {
     return strata::invalid_argument("there is no policy " + std::to_string(policy));
   }
-  const auto late = static_cast<int>(from.when_late);
+  const int late = number_of(from.when_late);
   if (late != STRATA_ANSWER_LATE && late != STRATA_GIVE_UP) {
     return strata::invalid_argument("there is no " + std::to_string(late) +
                                     " as what to do when it is late");
