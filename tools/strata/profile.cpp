@@ -120,7 +120,7 @@ class ProfileVerb : public Verb {
              "  strata profile r50.strata\n"
              "  strata profile r50.strata --threads 1,2 --runs 200\n"
              "  strata profile photos.strata --eval eval.json     what each route is worth, too\n"
-             "  strata profile r50.strata --steps -o /tmp/r50.profile") {}
+             "  strata profile r50.strata --steps -o steps.profile") {}
 
   void declare(CLI::App& app) override {
     app.add_option("FILE", file_, "The .strata file")->required();
