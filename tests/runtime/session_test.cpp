@@ -96,7 +96,7 @@ TEST(Session, DropsLevelsAndReloadsThemBitForBit) {
   EXPECT_LT(two.weights, full.weights);
   EXPECT_LT(one.weights, two.weights);
   EXPECT_EQ(one.activations, full.activations);
-  // Taps of 8 bytes are most of the memory: the sparsest level has a tenth of the non-zeros.
+  // Taps are most of the memory: the sparsest level has a tenth of the non-zeros.
   EXPECT_LT(one.weights, full.weights / 3);
   EXPECT_EQ(session->level_count(), 1);
   EXPECT_EQ(logits(*session, 0), before[0]);
