@@ -49,6 +49,15 @@ typedef enum strata_when_late {
   STRATA_ANSWER_LATE = 0, /* when even the sparsest level is too slow: finish at that level */
   STRATA_GIVE_UP = 1      /* return STRATA_DEADLINE_EXCEEDED as soon as that is clear */
 } strata_when_late;
+/* Element types, numbered as in onnx.TensorProto.DataType. */
+typedef enum strata_data_type {
+  STRATA_FLOAT32 = 1,
+  STRATA_UINT8 = 2,
+  STRATA_INT8 = 3,
+  STRATA_INT32 = 6,
+  STRATA_INT64 = 7,
+  STRATA_BOOL = 9
+} strata_data_type;
 /* NOLINTEND(readability-identifier-naming) */
 
 /* An opened file; may be shared by sessions and threads. */
@@ -82,14 +91,18 @@ STRATA_API int strata_session_level_count(const strata_session* session);
 STRATA_API size_t strata_session_step_count(const strata_session* session);
 STRATA_API size_t strata_session_input_count(const strata_session* session);
 STRATA_API size_t strata_session_output_count(const strata_session* session);
-/* Number of float32 elements of input or output `index`; 0 if there is no such. */
+/* Number of elements of input or output `index`; 0 if there is no such. */
 STRATA_API size_t strata_session_input_size(const strata_session* session, size_t index);
 STRATA_API size_t strata_session_output_size(const strata_session* session, size_t index);
+/* Type of the elements of input or output `index`. */
+STRATA_API strata_data_type strata_session_input_type(const strata_session* session, size_t index);
+STRATA_API strata_data_type strata_session_output_type(const strata_session* session, size_t index);
 /* Bytes that weights and activations hold. */
 STRATA_API size_t strata_session_memory_bytes(const strata_session* session);
 
 /* One inference at one level. inputs[i] and outputs[i] point to dense row-major float32 arrays of
- * strata_session_input_size(i) and strata_session_output_size(i) elements, owned by the caller. */
+ * strata_session_input_size(i) and strata_session_output_size(i) elements, owned by the caller.
+ * A graph with inputs or outputs of other types runs by strata_session_run_data(). */
 STRATA_API strata_status strata_session_run(strata_session* session, const float* const* inputs,
                                             float* const* outputs, int level);
 /* The same with a level for each of the strata_session_step_count() steps. */
@@ -164,8 +177,13 @@ STRATA_API strata_status strata_session_run_by(strata_session* session, const fl
                                                float* const* outputs,
                                                const strata_run_options* options);
 
-/* The account of the last strata_session_run_by(), however it ended. Times in nanoseconds since its
- * call. */
+/* The same with arrays of the types that strata_session_input_type() and _output_type() give. */
+STRATA_API strata_status strata_session_run_data(strata_session* session, const void* const* inputs,
+                                                 void* const* outputs,
+                                                 const strata_run_options* options);
+
+/* The account of the last strata_session_run_by() or strata_session_run_data(), however it ended.
+ * Times in nanoseconds since its call. */
 typedef struct strata_run_report {
   size_t steps_run;   /* of strata_session_step_count() */
   int completed;      /* 1: every step ran */

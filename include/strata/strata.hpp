@@ -124,7 +124,7 @@ class Session {
 
   [[nodiscard]] int level_count() const { return strata_session_level_count(handle_.get()); }
   [[nodiscard]] size_t step_count() const { return strata_session_step_count(handle_.get()); }
-  /// float32 elements of an input or output.
+  /// Elements of an input or output.
   [[nodiscard]] size_t input_size(size_t index = 0) const {
     return strata_session_input_size(handle_.get(), index);
   }

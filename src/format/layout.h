@@ -62,7 +62,7 @@ namespace strata::format {
 
 inline constexpr uint16_t kContainerMajor = 1;
 inline constexpr uint16_t kContainerMinor = 0;
-inline constexpr uint32_t kSchemaVersion = 1;
+inline constexpr uint32_t kSchemaVersion = 2;
 inline constexpr uint32_t kMaxLevels = 256;
 inline constexpr uint64_t kAlignment = 64;
 inline constexpr uint64_t kFreeStatistics =

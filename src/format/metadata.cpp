@@ -34,8 +34,10 @@ class Packer {
     const auto properties = pack_all<schema::Property>(model.metadata);
     const auto record = pack(metadata.record);
     const auto levels = pack_all<schema::Level>(metadata.sections);
+    const auto constants = pack_all<schema::Constant>(model.constants);
     builder_.Finish(schema::CreateMetadata(builder_, name, graphs, parameters, properties, record,
-                                           static_cast<uint8_t>(metadata.values), levels));
+                                           static_cast<uint8_t>(metadata.values), levels,
+                                           constants));
     return {builder_.GetBufferPointer(), builder_.GetBufferPointer() + builder_.GetSize()};
   }
 
@@ -120,6 +122,13 @@ class Packer {
     const Offset<Vector<float>> packed_scales = scales.empty() ? 0 : builder_.CreateVector(scales);
     return schema::CreateParameter(builder_, name, shape, static_cast<uint8_t>(parameter.role),
                                    parameter.prunable, packed_scales);
+  }
+
+  Offset<schema::Constant> pack(const graph::Constant& constant) {
+    const auto name = pack(constant.name);
+    const auto shape = builder_.CreateVector(constant.shape);
+    const auto data = builder_.CreateVector(constant.data);
+    return schema::CreateConstant(builder_, name, static_cast<uint8_t>(constant.type), shape, data);
   }
 
   Offset<schema::Property> pack(const std::pair<const std::string, std::string>& property) {
@@ -247,6 +256,12 @@ class Unpacker {
             static_cast<graph::ParameterRole>(parameter->role()), parameter->prunable()};
   }
 
+  graph::Constant unpack(const schema::Constant* constant) {
+    if (!charge_table()) return {};
+    return {unpack(constant->name()), static_cast<graph::DataType>(constant->type()),
+            unpack_numbers(constant->shape()), unpack_numbers(constant->data())};
+  }
+
   std::vector<Section> unpack(const schema::Level* level) {
     const auto* packed = level->sections();
     if (!charge_table() || !charge(uint64_t{packed->size()} * sizeof(schema::Section))) return {};
@@ -340,10 +355,12 @@ Result<std::vector<uint8_t>> encode_metadata(const Metadata& metadata) {
   size_t text = metadata.record.size();
   for (const auto& [key, value] : model.metadata) text += key.size() + value.size();
   for (const std::vector<float>& scales : metadata.scales) text += scales.size() * sizeof(float);
+  for (const graph::Constant& constant : model.constants) text += constant.data.size();
   if (text > kMaxStringBytes) {
-    return invalid_argument("the record, the model's properties and the scales have " +
-                            std::to_string(text) + " bytes, a .strata file takes " +
-                            std::to_string(kMaxStringBytes) + "; shorten the record");
+    return invalid_argument(
+        "the record, the model's properties, its constants and the scales have " +
+        std::to_string(text) + " bytes, a .strata file takes " + std::to_string(kMaxStringBytes) +
+        "; shorten the record");
   }
 
   return Packer().pack_metadata(metadata);
@@ -363,6 +380,9 @@ Result<Metadata> decode_metadata(std::span<const uint8_t> bytes) {
   metadata.model.name = unpacker.unpack(packed->name());
   metadata.model.graphs = unpacker.unpack_all<graph::Graph>(packed->graphs());
   metadata.model.parameters = unpacker.unpack_all<graph::Parameter>(packed->parameters());
+  if (packed->constants() != nullptr) {
+    metadata.model.constants = unpacker.unpack_all<graph::Constant>(packed->constants());
+  }
   metadata.model.metadata = unpacker.unpack_map<std::string>(packed->properties());
   metadata.record = unpacker.unpack(packed->record());
   metadata.sections = unpacker.unpack_all<std::vector<Section>>(packed->levels());

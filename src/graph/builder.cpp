@@ -116,9 +116,21 @@ std::string GraphBuilder::gemm(const std::string& name, const std::string& value
   return node(name, "Gemm", std::move(inputs), {{"transB", int64_t{1}}});
 }
 
+std::string GraphBuilder::constant(Constant constant) {
+  std::string name = constant.name;
+  model_.constants.push_back(std::move(constant));
+  return name;
+}
+
 std::string GraphBuilder::pad(const std::string& name, const std::string& value,
                               std::vector<int64_t> pads) {
   return node(name, "Pad", {value}, {{"mode", std::string("constant")}, {"pads", std::move(pads)}});
+}
+
+std::string GraphBuilder::reshape(const std::string& name, const std::string& value,
+                                  const std::vector<int64_t>& sizes) {
+  const auto rank = static_cast<int64_t>(sizes.size());
+  return node(name, "Reshape", {value, constant(make_constant(name + ".shape", {rank}, sizes))});
 }
 
 void GraphBuilder::finish() { model_.graphs.push_back(std::move(graph_)); }

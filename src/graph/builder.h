@@ -62,12 +62,18 @@ class GraphBuilder {
   /// Zeros before and after; `pads` holds all begins, then all ends.
   std::string pad(const std::string& name, const std::string& value, std::vector<int64_t> pads);
 
+  /// The same elements in row-major order under other sizes; 0 keeps a size, one -1 takes the rest.
+  std::string reshape(const std::string& name, const std::string& value,
+                      const std::vector<int64_t>& sizes);
+
   /// Any other operator with one output.
   std::string node(const std::string& name, std::string op_type, std::vector<std::string> inputs,
                    std::map<std::string, Attribute, std::less<>> attributes = {},
                    std::string domain = {});
   std::string parameter(std::string name, std::vector<int64_t> shape, ParameterRole role,
                         bool prunable = true);
+
+  std::string constant(Constant constant);
 
   /// Moves the graph into the model. The builder is of no use afterwards.
   void finish();

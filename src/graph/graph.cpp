@@ -1,6 +1,7 @@
 // Access to the parts of a graph: attributes, parameters, and shapes as text.
 #include "graph/graph.h"
 
+#include <cstring>
 #include <utility>
 
 namespace strata::graph {
@@ -22,7 +23,72 @@ const T* find_named(const std::vector<T>& items, std::string_view name) {
   return nullptr;
 }
 
+int64_t product(const std::vector<int64_t>& sizes) {
+  int64_t count = 1;
+  for (const int64_t size : sizes) {
+    if (size < 0 || __builtin_mul_overflow(count, size, &count)) return -1;
+  }
+  return count;
+}
+
+template <typename T>
+Constant constant_of(std::string name, DataType type, std::vector<int64_t> shape,
+                     std::span<const T> values) {
+  Constant constant{std::move(name), type, std::move(shape), {}};
+  constant.data.resize(values.size_bytes());
+  if (!values.empty()) std::memcpy(constant.data.data(), values.data(), values.size_bytes());
+  return constant;
+}
+
+template <typename T>
+std::vector<int64_t> widened(const std::vector<uint8_t>& data) {
+  std::vector<int64_t> values(data.size() / sizeof(T));
+  for (size_t i = 0; i < values.size(); ++i) {
+    T value;
+    std::memcpy(&value, data.data() + i * sizeof(T), sizeof(T));
+    values[i] = value;
+  }
+  return values;
+}
+
 }  // namespace
+
+size_t element_size(DataType type) {
+  switch (type) {
+    case DataType::kUint8:
+    case DataType::kInt8:
+    case DataType::kBool:
+      return 1;
+    case DataType::kFloat16:
+      return 2;
+    case DataType::kFloat32:
+    case DataType::kInt32:
+      return 4;
+    case DataType::kInt64:
+      return 8;
+  }
+  return 0;
+}
+
+std::string_view to_string(DataType type) {
+  switch (type) {
+    case DataType::kUint8:
+      return "uint8";
+    case DataType::kInt8:
+      return "int8";
+    case DataType::kBool:
+      return "bool";
+    case DataType::kFloat16:
+      return "float16";
+    case DataType::kFloat32:
+      return "float32";
+    case DataType::kInt32:
+      return "int32";
+    case DataType::kInt64:
+      return "int64";
+  }
+  return "?";
+}
 
 std::string to_string(const Shape& shape) {
   std::string text = "[";
@@ -54,16 +120,32 @@ std::vector<int64_t> Node::attribute_ints(std::string_view key,
   return attribute_or(*this, key, std::move(fallback));
 }
 
-int64_t Parameter::element_count() const {
-  int64_t count = 1;
-  for (const int64_t size : shape) {
-    if (size < 0 || __builtin_mul_overflow(count, size, &count)) return -1;
-  }
-  return count;
+int64_t Parameter::element_count() const { return product(shape); }
+
+int64_t Constant::element_count() const { return product(shape); }
+
+std::optional<std::vector<int64_t>> Constant::integers() const {
+  if (type == DataType::kInt64) return widened<int64_t>(data);
+  if (type == DataType::kInt32) return widened<int32_t>(data);
+  return std::nullopt;
+}
+
+Constant make_constant(std::string name, std::vector<int64_t> shape,
+                       std::span<const int64_t> values) {
+  return constant_of(std::move(name), DataType::kInt64, std::move(shape), values);
+}
+
+Constant make_constant(std::string name, std::vector<int64_t> shape,
+                       std::span<const float> values) {
+  return constant_of(std::move(name), DataType::kFloat32, std::move(shape), values);
 }
 
 const Parameter* Model::find_parameter(std::string_view parameter) const {
   return find_named(parameters, parameter);
+}
+
+const Constant* Model::find_constant(std::string_view constant) const {
+  return find_named(constants, constant);
 }
 
 const Graph* Model::find_graph(std::string_view graph) const { return find_named(graphs, graph); }

@@ -53,6 +53,11 @@ using Shape = std::vector<Dim>;
 /// "[batch,3,224,224]"; "?" for an unknown dimension.
 std::string to_string(const Shape& shape);
 
+/// Bytes of one element; 0 for a type that is not known.
+size_t element_size(DataType type);
+/// "float32"; "?" for a type that is not known.
+std::string_view to_string(DataType type);
+
 struct ValueInfo {
   std::string name;
   DataType type = DataType::kFloat32;
@@ -104,7 +109,27 @@ struct Parameter {
   [[nodiscard]] int64_t element_count() const;
 };
 
-/// Nodes in a topological order; every input is a graph input, a parameter or an earlier output.
+/// A tensor that is the same in every level and that nothing trains: sizes, indices, axes.
+struct Constant {
+  std::string name;
+  DataType type = DataType::kInt64;
+  std::vector<int64_t> shape;
+  std::vector<uint8_t> data;  ///< row-major, little-endian
+  bool operator==(const Constant&) const = default;
+
+  /// Product of the sizes; -1 where one is negative or the product overflows.
+  [[nodiscard]] int64_t element_count() const;
+  /// The elements of an int64 or int32 constant; nothing for another type.
+  [[nodiscard]] std::optional<std::vector<int64_t>> integers() const;
+};
+
+/// Constants from numbers; an empty shape makes a scalar of the first one.
+Constant make_constant(std::string name, std::vector<int64_t> shape,
+                       std::span<const int64_t> values);
+Constant make_constant(std::string name, std::vector<int64_t> shape, std::span<const float> values);
+
+/// Nodes in a topological order; every input is a graph input, a parameter, a constant or an
+/// earlier output.
 struct Graph {
   std::string name;
   std::vector<ValueInfo> inputs;
@@ -118,6 +143,7 @@ struct Model {
   std::string name;  ///< architecture, for people: "resnet50"
   std::vector<Graph> graphs;
   std::vector<Parameter> parameters;
+  std::vector<Constant> constants;
   /// What a user of the model must know, like onnx metadata_props. Known keys: "input.mean" and
   /// "input.std" (per channel, comma-separated, of pixels scaled to 0..1), "classes" (names, one a
   /// line), "family" ("image-classification").
@@ -125,18 +151,20 @@ struct Model {
   bool operator==(const Model&) const = default;
 
   [[nodiscard]] const Parameter* find_parameter(std::string_view parameter) const;
+  [[nodiscard]] const Constant* find_constant(std::string_view constant) const;
   [[nodiscard]] const Graph* find_graph(std::string_view graph) const;
 };
 
-/// Checks what holds whatever the shapes: unique names, inputs defined before use, parameters that
-/// exist, declared outputs that are produced, known operators with their count of inputs.
+/// Checks what holds whatever the shapes: unique names, inputs defined before use, parameters and
+/// constants that exist, declared outputs that are produced, known operators with their count of
+/// inputs.
 /// Errors name graph, node and reason.
 Status validate(const Model& model);
 
 /// Numbers for symbols, e.g. {"batch", 1}.
 using Bindings = std::map<std::string, int64_t, std::less<>>;
 
-/// Shape and type of every value in a graph, by name (parameters included).
+/// Shape and type of every value in a graph, by name (parameters and constants included).
 using ValueTable = std::map<std::string, ValueInfo, std::less<>>;
 
 /// ONNX shape inference over the operators that strata knows. Symbols in `bindings` become numbers
@@ -154,7 +182,8 @@ struct NodeCost {
   int64_t macs_per_nonzero = 0;  ///< dense_macs / element count of the weight, exact
 };
 
-/// Cost of every node that applies a weight (Conv, Gemm, MatMul), in graph order.
+/// Cost of every weight that a node applies, in graph order (Operator::uses says which operators
+/// multiply by weights).
 /// Errors: a dimension that stays unknown.
 Result<std::vector<NodeCost>> count_macs(const Model& model, const Graph& graph,
                                          const Bindings& bindings);

@@ -25,27 +25,52 @@ struct AttributeRule {
   AttributeKind kind;
 };
 
-/// What shape inference knows of a node: the shapes of its inputs, null where one is omitted.
-struct NodeShapes {
-  const Node& node;
-  std::vector<const Shape*> inputs;
+/// Element type and shape of one value.
+struct TensorType {
+  DataType type = DataType::kFloat32;
+  Shape shape;
+};
 
-  [[nodiscard]] const Shape& input(size_t index) const { return *inputs[index]; }
-  [[nodiscard]] bool has_input(size_t index) const {
-    return index < inputs.size() && inputs[index] != nullptr;
+/// What inference knows of a node: its inputs, null where one is omitted.
+struct NodeInputs {
+  const Node& node;
+  std::vector<const ValueInfo*> values;
+  std::vector<const Constant*> constants;  ///< [input], null unless the input is a constant
+
+  [[nodiscard]] bool has(size_t index) const {
+    return index < values.size() && values[index] != nullptr;
+  }
+  [[nodiscard]] const Shape& shape(size_t index) const { return values[index]->shape; }
+  [[nodiscard]] DataType type(size_t index) const { return values[index]->type; }
+  /// Null if the input is omitted or no constant.
+  [[nodiscard]] const Constant* constant(size_t index) const {
+    return index < constants.size() ? constants[index] : nullptr;
   }
 };
 
-/// One operator. All of them have one output, of the same element type as their inputs.
+/// What the element types of the inputs must be; an operator with kAny checks them itself.
+enum class TypeRule : uint8_t {
+  kAny,
+  kEqual,  ///< all the same
+  kFloat,  ///< all the same, float32 or float16
+};
+
+/// One operator.
 struct Operator {
   std::string_view domain;
   std::string_view op_type;
   size_t required_inputs;
   size_t max_inputs;
-  bool floating_point;  ///< inputs must be float32 or float16
+  size_t max_outputs;  ///< at least one of them must have a name
+  TypeRule types;
   std::vector<AttributeRule> attributes;
-  /// Shape of the output. Errors hold only the reason: the caller knows graph and node.
-  Result<Shape> (*infer)(const NodeShapes& shapes);
+  /// Types of the outputs, at least as many as the node has. Errors hold only the reason: the
+  /// caller knows graph and node.
+  Result<std::vector<TensorType>> (*infer)(const NodeInputs& inputs);
+  /// How many multiply-adds one element of a weight that is input `index` takes part in, given the
+  /// outputs; 0: the operator does not multiply by it. Null: by no input. -1: a size is not known.
+  int64_t (*uses)(const NodeInputs& inputs, const std::vector<TensorType>& outputs,
+                  size_t index) = nullptr;
 };
 
 /// Null if strata does not know the operator.

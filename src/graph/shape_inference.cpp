@@ -27,35 +27,50 @@ Status binding_error(const Graph& graph, const std::string& symbol, int64_t size
 }
 
 Status check_types(const Operator& op, const std::vector<const ValueInfo*>& inputs) {
+  if (op.types == TypeRule::kAny) return {};
   const DataType type = inputs[0]->type;
   for (const ValueInfo* input : inputs) {
     if (input != nullptr && input->type != type) {
       return invalid_argument("its inputs differ in element type");
     }
   }
-  if (op.floating_point && type != DataType::kFloat32 && type != DataType::kFloat16) {
+  if (op.types == TypeRule::kFloat && type != DataType::kFloat32 && type != DataType::kFloat16) {
     return invalid_argument("its inputs must be floating-point numbers");
   }
   return {};
 }
 
-Result<ValueInfo> infer_node(const Node& node, const ValueTable& table) {
-  STRATA_RETURN_IF_ERROR(check_node(node));
-  const Operator& op = *find_operator(node.domain, node.op_type);
-  std::vector<const ValueInfo*> inputs;
-  NodeShapes shapes{node, {}};
+/// Looks up what a node reads.
+Result<NodeInputs> inputs_of(const Model& model, const Node& node, const ValueTable& table) {
+  NodeInputs inputs{node, {}, {}};
   for (const std::string& name : node.inputs) {
     const auto found = table.find(name);
     if (found == table.end() && !name.empty()) {
       return invalid_argument("its input '" + name + "' is not defined before it");
     }
-    inputs.push_back(name.empty() ? nullptr : &found->second);
-    shapes.inputs.push_back(name.empty() ? nullptr : &found->second.shape);
+    inputs.values.push_back(name.empty() ? nullptr : &found->second);
+    inputs.constants.push_back(name.empty() ? nullptr : model.find_constant(name));
   }
-  STRATA_RETURN_IF_ERROR(check_types(op, inputs));
-  STRATA_ASSIGN_OR_RETURN(Shape shape, op.infer(shapes));
-  STRATA_RETURN_IF_ERROR(element_count(shape).status());
-  return ValueInfo{node.outputs[0], inputs[0]->type, std::move(shape)};
+  return inputs;
+}
+
+Result<std::vector<ValueInfo>> infer_node(const Model& model, const Node& node,
+                                          const ValueTable& table) {
+  STRATA_RETURN_IF_ERROR(check_node(node));
+  const Operator& op = *find_operator(node.domain, node.op_type);
+  STRATA_ASSIGN_OR_RETURN(const NodeInputs inputs, inputs_of(model, node, table));
+  STRATA_RETURN_IF_ERROR(check_types(op, inputs.values));
+  STRATA_ASSIGN_OR_RETURN(std::vector<TensorType> types, op.infer(inputs));
+  if (types.size() < node.outputs.size()) {
+    return invalid_argument("it has " + std::to_string(node.outputs.size()) +
+                            " outputs, these inputs make " + std::to_string(types.size()));
+  }
+  std::vector<ValueInfo> values;
+  for (size_t i = 0; i < node.outputs.size(); ++i) {
+    STRATA_RETURN_IF_ERROR(element_count(types[i].shape).status());
+    values.push_back({node.outputs[i], types[i].type, std::move(types[i].shape)});
+  }
+  return values;
 }
 
 /// Compares a declared output with the inferred one and fills what inference left open.
@@ -85,26 +100,17 @@ Status merge_declared(const Graph& graph, const ValueInfo& declared, ValueTable&
   return {};
 }
 
-/// The parameter with role kWeight that a node applies, or null.
-const Parameter* applied_weight(const Model& model, const Node& node) {
-  for (const size_t index : {size_t{1}, size_t{0}}) {
-    const Parameter* parameter = model.find_parameter(node.inputs[index]);
-    if (parameter != nullptr && parameter->role == ParameterRole::kWeight) return parameter;
+/// The multiply-adds of one weight of a node. Errors hold only the reason.
+Result<NodeCost> cost_of(const Parameter& weight, size_t node, int64_t uses) {
+  if (uses < 0) {
+    return invalid_argument(
+        "how often it applies its weight depends on a size that is not known; bind every symbol");
   }
-  return nullptr;
-}
-
-/// Terms that are summed for one element of the output.
-int64_t summed_terms(const Node& node, const ValueTable& table) {
-  const Shape& a = table.at(node.inputs[0]).shape;
-  const Shape& b = table.at(node.inputs[1]).shape;
-  if (node.op_type == "Conv") {
-    int64_t terms = 1;
-    for (size_t i = 1; i < b.size(); ++i) terms *= b[i].value();
-    return terms;
+  NodeCost cost{node, weight.name, 0, uses};
+  if (__builtin_mul_overflow(uses, weight.element_count(), &cost.dense_macs)) {
+    return invalid_argument("its multiply-adds overflow 64 bits");
   }
-  const bool transposed = node.op_type == "Gemm" && node.attribute_int("transA", 0) != 0;
-  return a[transposed ? 0 : a.size() - 1].value();
+  return cost;
 }
 
 }  // namespace
@@ -124,6 +130,11 @@ Result<ValueTable> infer_shapes(const Model& model, const Graph& graph, const Bi
     }
     table.insert_or_assign(parameter.name, std::move(value));
   }
+  for (const Constant& constant : model.constants) {
+    ValueInfo value{constant.name, constant.type, {}};
+    for (const int64_t size : constant.shape) value.shape.emplace_back(size);
+    table.insert_or_assign(constant.name, std::move(value));
+  }
   for (const ValueInfo& input : graph.inputs) {
     ValueInfo value = input;
     if (const Status bad = bind(value.shape, bindings); !bad.ok()) {
@@ -132,10 +143,11 @@ Result<ValueTable> infer_shapes(const Model& model, const Graph& graph, const Bi
     table.insert_or_assign(input.name, std::move(value));
   }
   for (const Node& node : graph.nodes) {
-    Result<ValueInfo> output = infer_node(node, table);
-    if (!output.ok()) return node_error(graph, node, output.status());
-    const std::string name = output->name;
-    table.insert_or_assign(name, std::move(output).value());
+    Result<std::vector<ValueInfo>> outputs = infer_node(model, node, table);
+    if (!outputs.ok()) return node_error(graph, node, outputs.status());
+    for (ValueInfo& output : *outputs) {
+      if (!output.name.empty()) table.insert_or_assign(output.name, std::move(output));
+    }
   }
   for (const ValueInfo& output : graph.outputs) {
     STRATA_RETURN_IF_ERROR(merge_declared(graph, output, table, bindings));
@@ -149,25 +161,22 @@ Result<std::vector<NodeCost>> count_macs(const Model& model, const Graph& graph,
   std::vector<NodeCost> costs;
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
-    if (node.op_type != "Conv" && node.op_type != "Gemm" && node.op_type != "MatMul") continue;
-    const Parameter* weight = applied_weight(model, node);
-    if (weight == nullptr) continue;
-    const Shape& output = table.at(node.outputs[0]).shape;
-    STRATA_ASSIGN_OR_RETURN(const int64_t outputs, element_count(output));
-    const int64_t terms = summed_terms(node, table);
-    NodeCost cost{i, weight->name, 0, 0};
-    if (outputs < 0 || terms < 0) {
-      return node_error(graph, node,
-                        invalid_argument("its output " + to_string(output) +
-                                         " has a size that is not known; bind every symbol"));
+    const Operator& op = *find_operator(node.domain, node.op_type);
+    if (op.uses == nullptr) continue;
+    STRATA_ASSIGN_OR_RETURN(const NodeInputs inputs, inputs_of(model, node, table));
+    std::vector<TensorType> outputs;
+    for (const std::string& name : node.outputs) {
+      const auto value = table.find(name);
+      outputs.push_back(value == table.end() ? TensorType()
+                                             : TensorType{value->second.type, value->second.shape});
     }
-    if (__builtin_mul_overflow(outputs, terms, &cost.dense_macs)) {
-      return node_error(graph, node, invalid_argument("its multiply-adds overflow 64 bits"));
+    for (size_t index = 0; index < node.inputs.size(); ++index) {
+      const Parameter* weight = model.find_parameter(node.inputs[index]);
+      if (weight == nullptr || weight->role != ParameterRole::kWeight) continue;
+      Result<NodeCost> cost = cost_of(*weight, i, op.uses(inputs, outputs, index));
+      if (!cost.ok()) return node_error(graph, node, cost.status());
+      costs.push_back(std::move(cost).value());
     }
-    if (weight->element_count() > 0) {
-      cost.macs_per_nonzero = cost.dense_macs / weight->element_count();
-    }
-    costs.push_back(std::move(cost));
   }
   return costs;
 }

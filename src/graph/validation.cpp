@@ -36,6 +36,28 @@ Status check_parameters(const Model& model) {
   return {};
 }
 
+Status check_constants(const Model& model) {
+  Names names;
+  for (const Parameter& parameter : model.parameters) names.insert(parameter.name);
+  for (const Constant& constant : model.constants) {
+    if (constant.name.empty()) return invalid_argument("a constant has no name");
+    const std::string where = "constant '" + constant.name + "': ";
+    if (!names.insert(constant.name).second) {
+      return invalid_argument(where + "the name is used twice");
+    }
+    const size_t size = element_size(constant.type);
+    if (size == 0) return unsupported(where + "its element type is not known");
+    Shape shape(constant.shape.begin(), constant.shape.end());
+    STRATA_ASSIGN_OR_RETURN(const int64_t elements, element_count(shape));
+    if (elements < 0 || static_cast<uint64_t>(elements) != constant.data.size() / size ||
+        constant.data.size() % size != 0) {
+      return invalid_argument(where + "its shape " + to_string(shape) + " does not fit its " +
+                              std::to_string(constant.data.size()) + " bytes");
+    }
+  }
+  return {};
+}
+
 Status check_value_info(const Graph& graph, const ValueInfo& value, std::string_view what) {
   const std::string where =
       "graph '" + graph.name + "': " + std::string(what) + " '" + value.name + "': ";
@@ -65,12 +87,13 @@ Status check_graph(const Model& model, const Graph& graph) {
   const std::string where = "graph '" + graph.name + "': ";
   Names defined;
   for (const Parameter& parameter : model.parameters) defined.insert(parameter.name);
+  for (const Constant& constant : model.constants) defined.insert(constant.name);
   Names produced;
   for (const ValueInfo& input : graph.inputs) {
     STRATA_RETURN_IF_ERROR(check_value_info(graph, input, "input"));
     if (!defined.insert(input.name).second) {
       return invalid_argument(where + "input '" + input.name +
-                              "' has the name of another input or of a parameter");
+                              "' has the name of another input, of a parameter or of a constant");
     }
     produced.insert(input.name);
   }
@@ -87,11 +110,12 @@ Status check_graph(const Model& model, const Graph& graph) {
       if (!input.empty() && !defined.contains(input)) {
         return node_error(graph, node,
                           invalid_argument("its input '" + input +
-                                           "' is neither a graph input, nor a parameter, nor the "
-                                           "output of an earlier node"));
+                                           "' is neither a graph input, nor a parameter, nor a "
+                                           "constant, nor the output of an earlier node"));
       }
     }
     for (const std::string& output : node.outputs) {
+      if (output.empty()) continue;
       if (!defined.insert(output).second) {
         return node_error(graph, node,
                           invalid_argument("its output '" + output + "' is defined a second time"));
@@ -117,6 +141,7 @@ Status check_graph(const Model& model, const Graph& graph) {
 
 Status validate(const Model& model) {
   STRATA_RETURN_IF_ERROR(check_parameters(model));
+  STRATA_RETURN_IF_ERROR(check_constants(model));
   Names names;
   for (const Graph& graph : model.graphs) {
     if (graph.name.empty()) return invalid_argument("a graph has no name");

@@ -7,6 +7,7 @@
 #include <memory>
 #include <new>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -27,9 +28,7 @@ struct strata_model {
 
 struct strata_session {
   std::unique_ptr<strata::runtime::Session> session;
-  // Filled per run; sized once, so that a run allocates nothing.
-  std::vector<size_t> input_sizes;
-  std::vector<size_t> output_sizes;
+  // Sizes and types stay; a run fills in the pointers.
   std::vector<strata::runtime::InputView> inputs;
   std::vector<strata::runtime::OutputView> outputs;
 };
@@ -40,6 +39,8 @@ static_assert(STRATA_INTERNAL == static_cast<int>(strata::StatusCode::kInternal)
 static_assert(STRATA_CANCELLED == static_cast<int>(strata::StatusCode::kCancelled));
 static_assert(STRATA_POLICY_BEST_ROUTE == static_cast<int>(strata::route::PolicyKind::kBestRoute));
 static_assert(STRATA_GIVE_UP == static_cast<int>(strata::route::OnInfeasible::kGiveUp));
+static_assert(STRATA_INT64 == static_cast<int>(strata::graph::DataType::kInt64));
+static_assert(STRATA_BOOL == static_cast<int>(strata::graph::DataType::kBool));
 static_assert(STRATA_NO_DEADLINE == strata::runtime::kNoDeadline);
 
 /// What the first version of strata_run_options had; later ones only add to it.
@@ -56,18 +57,31 @@ strata_status report(const strata::Status& status) {
   return static_cast<strata_status>(status.code());
 }
 
-std::vector<size_t> element_counts(const std::vector<strata::graph::ValueInfo>& values) {
-  std::vector<size_t> counts;
+/// Views without data of a graph's inputs or outputs.
+template <typename View>
+std::vector<View> views_of(const std::vector<strata::graph::ValueInfo>& values) {
+  std::vector<View> views;
   for (const strata::graph::ValueInfo& value : values) {
     size_t count = 1;
     for (const strata::graph::Dim& dim : value.shape) count *= static_cast<size_t>(dim.value());
-    counts.push_back(count);
+    views.push_back({nullptr, count, value.type});
   }
-  return counts;
+  return views;
 }
 
-/// Points the session's views at the caller's arrays.
-strata_status bind(strata_session* session, const float* const* inputs, float* const* outputs) {
+template <typename T>
+constexpr bool holds(strata::graph::DataType type) {
+  return std::is_void_v<T> || type == strata::graph::DataType::kFloat32;
+}
+
+strata::Status no_floats(const char* what, size_t index) {
+  return strata::invalid_argument(std::string(what) + " " + std::to_string(index) +
+                                  " is not of float32; use strata_session_run_data()");
+}
+
+/// Points the session's views at the caller's arrays, of float or, if it knows the types, of void.
+template <typename T>
+strata_status bind(strata_session* session, const T* const* inputs, T* const* outputs) {
   if (session == nullptr || inputs == nullptr || outputs == nullptr) {
     return report(strata::invalid_argument("the session, its inputs and outputs must not be NULL"));
   }
@@ -75,13 +89,15 @@ strata_status bind(strata_session* session, const float* const* inputs, float* c
     if (inputs[i] == nullptr) {
       return report(strata::invalid_argument("input " + std::to_string(i) + " is NULL"));
     }
-    session->inputs[i].data = {inputs[i], session->input_sizes[i]};
+    if (!holds<T>(session->inputs[i].type)) return report(no_floats("input", i));
+    session->inputs[i].data = inputs[i];
   }
   for (size_t i = 0; i < session->outputs.size(); ++i) {
     if (outputs[i] == nullptr) {
       return report(strata::invalid_argument("output " + std::to_string(i) + " is NULL"));
     }
-    session->outputs[i].data = {outputs[i], session->output_sizes[i]};
+    if (!holds<T>(session->outputs[i].type)) return report(no_floats("output", i));
+    session->outputs[i].data = outputs[i];
   }
   return STRATA_OK;
 }
@@ -129,6 +145,17 @@ strata::Result<strata::runtime::RunOptions> translate(const strata_run_options* 
   options.policy.reserve_ns = from.reserve_ns;
   options.cancellation = from.cancellation == nullptr ? nullptr : &from.cancellation->cancellation;
   return options;
+}
+
+template <typename T>
+strata_status run_by(strata_session* session, const T* const* inputs, T* const* outputs,
+                     const strata_run_options* options) {
+  if (const strata_status status = bind(session, inputs, outputs); status != STRATA_OK) {
+    return status;
+  }
+  const auto translated = translate(options);
+  if (!translated.ok()) return report(translated.status());
+  return report(session->session->run(session->inputs, session->outputs, translated.value()));
 }
 
 }  // namespace
@@ -181,10 +208,8 @@ strata_status strata_session_create(const strata_model* model, const char* graph
   if (!made.ok()) return report(made.status());
   auto handle = std::make_unique<strata_session>();
   handle->session = std::move(made).value();
-  handle->input_sizes = element_counts(handle->session->inputs());
-  handle->output_sizes = element_counts(handle->session->outputs());
-  handle->inputs.resize(handle->input_sizes.size());
-  handle->outputs.resize(handle->output_sizes.size());
+  handle->inputs = views_of<strata::runtime::InputView>(handle->session->inputs());
+  handle->outputs = views_of<strata::runtime::OutputView>(handle->session->outputs());
   *session = handle.release();
   return STRATA_OK;
 }
@@ -200,21 +225,31 @@ size_t strata_session_step_count(const strata_session* session) {
 }
 
 size_t strata_session_input_count(const strata_session* session) {
-  return session == nullptr ? 0 : session->input_sizes.size();
+  return session == nullptr ? 0 : session->inputs.size();
 }
 
 size_t strata_session_output_count(const strata_session* session) {
-  return session == nullptr ? 0 : session->output_sizes.size();
+  return session == nullptr ? 0 : session->outputs.size();
 }
 
 size_t strata_session_input_size(const strata_session* session, size_t index) {
-  if (session == nullptr || index >= session->input_sizes.size()) return 0;
-  return session->input_sizes[index];
+  if (session == nullptr || index >= session->inputs.size()) return 0;
+  return session->inputs[index].elements;
 }
 
 size_t strata_session_output_size(const strata_session* session, size_t index) {
-  if (session == nullptr || index >= session->output_sizes.size()) return 0;
-  return session->output_sizes[index];
+  if (session == nullptr || index >= session->outputs.size()) return 0;
+  return session->outputs[index].elements;
+}
+
+strata_data_type strata_session_input_type(const strata_session* session, size_t index) {
+  if (session == nullptr || index >= session->inputs.size()) return STRATA_FLOAT32;
+  return static_cast<strata_data_type>(session->inputs[index].type);
+}
+
+strata_data_type strata_session_output_type(const strata_session* session, size_t index) {
+  if (session == nullptr || index >= session->outputs.size()) return STRATA_FLOAT32;
+  return static_cast<strata_data_type>(session->outputs[index].type);
 }
 
 size_t strata_session_memory_bytes(const strata_session* session) {
@@ -309,12 +344,12 @@ void strata_run_options_init(strata_run_options* options) {
 
 strata_status strata_session_run_by(strata_session* session, const float* const* inputs,
                                     float* const* outputs, const strata_run_options* options) {
-  if (const strata_status status = bind(session, inputs, outputs); status != STRATA_OK) {
-    return status;
-  }
-  const auto translated = translate(options);
-  if (!translated.ok()) return report(translated.status());
-  return report(session->session->run(session->inputs, session->outputs, translated.value()));
+  return run_by(session, inputs, outputs, options);
+}
+
+strata_status strata_session_run_data(strata_session* session, const void* const* inputs,
+                                      void* const* outputs, const strata_run_options* options) {
+  return run_by(session, inputs, outputs, options);
 }
 
 strata_status strata_session_last_run(const strata_session* session, strata_run_report* result) {

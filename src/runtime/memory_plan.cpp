@@ -15,6 +15,8 @@ using kernels::kPixelBlock;
 using kernels::PlaneLayout;
 using kernels::round_up;
 
+constexpr auto kFloatBytes = static_cast<int64_t>(sizeof(float));
+
 /// Disjoint sets of tensors.
 class Classes {
  public:
@@ -70,9 +72,10 @@ int64_t place_pieces(std::vector<Piece> pieces) {
 
 class MemoryPlanner {
  public:
-  MemoryPlanner(const Plan& plan, int64_t max_tile_blocks)
+  MemoryPlanner(const Plan& plan, int64_t max_tile_blocks, int threads)
       : plan_(plan),
         max_tile_blocks_(max_tile_blocks),
+        threads_(threads),
         planes_(plan.tensors.size()),
         classes_(plan.tensors.size()) {
     memory_.tensors.resize(plan.tensors.size());
@@ -161,7 +164,25 @@ class MemoryPlanner {
     }
   }
 
+  void plan_operator_scratch(const Step& step, StepMemory& memory) {
+    for (const Operand& operand : step.operands) {
+      const bool tensor = operand.kind == Operand::Kind::kTensor;
+      const auto index = static_cast<size_t>(operand.index);
+      memory.copies.push_back(-1);
+      if (!tensor || memory_.tensors[index].layout.compact()) continue;
+      memory.copies.back() = memory.scratch_floats;
+      memory.scratch_floats += round_up(plan_.tensors[index].elements(), kPixelBlock);
+    }
+    memory.kernel_scratch = memory.scratch_floats;
+    const auto bytes = static_cast<int64_t>(step.kernel->scratch_bytes(threads_));
+    memory.scratch_floats += round_up(bytes, kPixelBlock * kFloatBytes) / kFloatBytes;
+  }
+
   Status plan_scratch(const Step& step, StepMemory& memory) {
+    if (step.kind == StepKind::kOperator) {
+      plan_operator_scratch(step, memory);
+      return {};
+    }
     const PlaneLayout& in = memory_.tensors[static_cast<size_t>(step.input)].layout;
     const PlaneLayout& out = memory_.tensors[static_cast<size_t>(step.output)].layout;
     if (step.kind == StepKind::kMaxPool || step.kind == StepKind::kAveragePool) {
@@ -202,16 +223,23 @@ class MemoryPlanner {
     return layout.batch * layout.image_stride + round_up(layout.pitch + kPixelBlock, kPixelBlock);
   }
 
+  /// Of a whole tensor.
+  [[nodiscard]] int64_t floats(size_t t) const {
+    const PlanTensor& tensor = plan_.tensors[t];
+    if (tensor.type == graph::DataType::kFloat32) return floats(memory_.tensors[t].layout);
+    const auto bytes = static_cast<int64_t>(graph::element_size(tensor.type));
+    return (tensor.elements() * bytes + kFloatBytes - 1) / kFloatBytes;
+  }
+
   void place() {
     const size_t last_step = plan_.steps.size();
     std::vector<size_t> first(plan_.tensors.size(), 0);
     std::vector<size_t> last(plan_.tensors.size(), 0);
     for (size_t i = 0; i < plan_.steps.size(); ++i) {
       const Step& step = plan_.steps[i];
-      first[static_cast<size_t>(step.output)] = i;
-      for (const int t : {step.input, step.addend, step.output}) {
-        if (t >= 0) last[static_cast<size_t>(t)] = i;
-      }
+      for (const int t : step.writes()) first[static_cast<size_t>(t)] = i;
+      for (const int t : step.writes()) last[static_cast<size_t>(t)] = i;
+      for (const int t : step.reads()) last[static_cast<size_t>(t)] = i;
     }
     for (size_t i = 0; i < plan_.inputs.size(); ++i) {
       TensorPlace& place = memory_.tensors[static_cast<size_t>(plan_.inputs[i])];
@@ -231,8 +259,7 @@ class MemoryPlanner {
     for (size_t t = 0; t < plan_.tensors.size(); ++t) {
       TensorPlace& place = memory_.tensors[t];
       if (place.home != Home::kArena) continue;
-      pieces.push_back(
-          {round_up(floats(place.layout), kPixelBlock), first[t], last[t], &place.place});
+      pieces.push_back({round_up(floats(t), kPixelBlock), first[t], last[t], &place.place});
     }
     for (size_t i = 0; i < memory_.steps.size(); ++i) {
       StepMemory& step = memory_.steps[i];
@@ -244,6 +271,7 @@ class MemoryPlanner {
 
   const Plan& plan_;
   int64_t max_tile_blocks_;
+  int threads_;
   MemoryPlan memory_;
   std::vector<bool> planes_;  ///< [tensor]
   Classes classes_;
@@ -251,8 +279,8 @@ class MemoryPlanner {
 
 }  // namespace
 
-Result<MemoryPlan> plan_memory(const Plan& plan, int64_t max_tile_blocks) {
-  return MemoryPlanner(plan, max_tile_blocks).make();
+Result<MemoryPlan> plan_memory(const Plan& plan, int64_t max_tile_blocks, int threads) {
+  return MemoryPlanner(plan, max_tile_blocks, threads).make();
 }
 
 }  // namespace strata::runtime

@@ -39,6 +39,10 @@ struct StepMemory {
   kernels::PlaneLayout scratch_layout;            ///< of the packed input
   int64_t scratch = 0;                            ///< offset in floats
   int64_t scratch_floats = 0;
+  /// Of an operator: where in the scratch the row-major copy of each operand lies, -1 for one that
+  /// is read as it is; and where the kernel's own memory begins. In floats.
+  std::vector<int64_t> copies;
+  int64_t kernel_scratch = 0;
 };
 
 struct MemoryPlan {
@@ -50,6 +54,6 @@ struct MemoryPlan {
 
 /// `max_tile_blocks` is SparseConvKernel::tile_blocks of the target that the plan is made for.
 /// Errors: a tensor whose offsets do not fit those of the kernels.
-Result<MemoryPlan> plan_memory(const Plan& plan, int64_t max_tile_blocks);
+Result<MemoryPlan> plan_memory(const Plan& plan, int64_t max_tile_blocks, int threads);
 
 }  // namespace strata::runtime

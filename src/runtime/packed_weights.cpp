@@ -11,20 +11,6 @@ namespace {
 
 using kernels::kPixelBlock;
 
-/// Row and column of flat weight indices. A matrix may be stored by input, transposed.
-struct MatrixShape {
-  int64_t rows = 1;
-  int64_t columns = 1;
-  bool by_input = false;
-
-  [[nodiscard]] int64_t row(uint32_t position) const {
-    return by_input ? position % rows : position / columns;
-  }
-  [[nodiscard]] int64_t column(uint32_t position) const {
-    return by_input ? position / rows : position % columns;
-  }
-};
-
 /// Where the taps of one weight column go.
 struct TapColumn {
   int64_t run = 0;  ///< of row 0; kNowhere for taps that see nothing but padding
@@ -90,6 +76,10 @@ Result<PackedWeights> PackedWeights::pack(const graph::Model& model, const Plan&
                                           const Step& step, const StepMemory& memory,
                                           const LevelSource& source) {
   PackedWeights packed;
+  if (step.kind == StepKind::kOperator) {
+    STRATA_RETURN_IF_ERROR(packed.pack_operands(model, step, source));
+    return packed;
+  }
   packed.rows_ = plan.tensors[static_cast<size_t>(step.output)].size[1];
   if (!step.weight.empty()) {
     const graph::Parameter& weight = *model.find_parameter(step.weight);
@@ -208,44 +198,101 @@ void PackedWeights::TapList::keep(size_t count) {
   blocks = std::move(fewer_blocks).value();
 }
 
+Result<PackedWeights::RowList> PackedWeights::pack_rows(const sparse::Increment& increment,
+                                                        const MatrixShape& shape,
+                                                        const std::string& purpose) {
+  const auto rows = static_cast<size_t>(shape.rows);
+  RowList list;
+  STRATA_ASSIGN_OR_RETURN(
+      list.taps, AlignedBuffer<kernels::GemvTap>::create(increment.positions.size(), purpose));
+  STRATA_ASSIGN_OR_RETURN(list.row_begin, AlignedBuffer<uint32_t>::create(rows + 1, purpose));
+  uint32_t* begin = list.row_begin.data();
+  for (const uint32_t position : increment.positions) {
+    ++begin[static_cast<size_t>(shape.row(position)) + 1];
+  }
+  for (size_t row = 0; row < rows; ++row) begin[row + 1] += begin[row];
+  std::vector<uint32_t> cursor(begin, begin + rows);
+  for (size_t i = 0; i < increment.positions.size(); ++i) {
+    const uint32_t position = increment.positions[i];
+    const auto offset = shape.column(position) * static_cast<int64_t>(sizeof(float));
+    list.taps[cursor[static_cast<size_t>(shape.row(position))]++] = {increment.values[i],
+                                                                     static_cast<int32_t>(offset)};
+  }
+  return list;
+}
+
 Status PackedWeights::pack_gemv(const graph::Parameter& weight, const Plan& plan, const Step& step,
                                 const LevelSource& source) {
-  const auto rows = static_cast<size_t>(rows_);
   const MatrixShape shape{rows_, plan.tensors[static_cast<size_t>(step.input)].size[1],
                           step.weight_by_input};
-  const std::string purpose = "weights '" + weight.name + "'";
   int64_t total = 0;
-  std::vector<uint32_t> cursor(rows);
-  dense_prefix_.assign(rows, 0);
   for (int level = 0; level < source.level_count; ++level) {
     STRATA_ASSIGN_OR_RETURN(const sparse::Increment* increment,
                             find_increment(source, level, weight.name));
-    const size_t count = increment->positions.size();
-    total += static_cast<int64_t>(count);
+    total += static_cast<int64_t>(increment->positions.size());
     nonzeros_.push_back(total);
-    STRATA_ASSIGN_OR_RETURN(auto taps, AlignedBuffer<kernels::GemvTap>::create(count, purpose));
-    STRATA_ASSIGN_OR_RETURN(auto row_begin, AlignedBuffer<uint32_t>::create(rows + 1, purpose));
-    for (const uint32_t position : increment->positions) {
-      ++row_begin[static_cast<size_t>(shape.row(position)) + 1];
+    STRATA_ASSIGN_OR_RETURN(RowList list,
+                            pack_rows(*increment, shape, "weights '" + weight.name + "'"));
+    gemv_views_.push_back(list.view());
+    gemv_.push_back(std::move(list));
+  }
+  const kernels::GemvIncrement& first = gemv_views_.front();
+  for (size_t row = 0; row < static_cast<size_t>(rows_); ++row) {
+    uint32_t length = 0;
+    for (uint32_t i = first.row_begin[row]; i < first.row_begin[row + 1]; ++i, ++length) {
+      if (first.taps[i].offset != static_cast<int32_t>(length * sizeof(float))) break;
     }
-    for (size_t row = 0; row < rows; ++row) {
-      row_begin[row + 1] += row_begin[row];
-      cursor[row] = row_begin[row];
+    dense_prefix_.push_back(length);
+  }
+  return {};
+}
+
+Status PackedWeights::pack_operands(const graph::Model& model, const Step& step,
+                                    const LevelSource& source) {
+  const auto level_count = static_cast<size_t>(source.level_count);
+  nonzeros_.assign(level_count, 0);
+  operands_.resize(step.parameters.size());
+  for (size_t i = 0; i < step.operands.size(); ++i) {
+    if (step.operands[i].kind != Operand::Kind::kParameter) continue;
+    const auto index = static_cast<size_t>(step.operands[i].index);
+    const graph::Parameter& parameter = *model.find_parameter(step.parameters[index]);
+    OperandWeights& operand = operands_[index];
+    const auto elements = static_cast<size_t>(parameter.element_count());
+    MatrixShape shape{parameter.shape.empty() ? 1 : parameter.shape[0], 1, false};
+    shape.columns = parameter.element_count() / shape.rows;
+    int64_t total = 0;
+    for (size_t k = 0; k < level_count; ++k) {
+      const int level = static_cast<int>(k);
+      if (parameter.role != graph::ParameterRole::kWeight) {
+        const std::vector<float>* values = source.vector(level, parameter.name);
+        if (values == nullptr || values->size() != elements) {
+          return invalid_argument("level " + std::to_string(level) + ": parameter '" +
+                                  parameter.name + "' of step '" + step.name + "' must have " +
+                                  std::to_string(elements) + " elements");
+        }
+        operand.dense.push_back(*values);
+        continue;
+      }
+      STRATA_ASSIGN_OR_RETURN(const sparse::Increment* increment,
+                              find_increment(source, level, parameter.name));
+      total += static_cast<int64_t>(increment->positions.size());
+      nonzeros_[k] += total;
+      if (step.kernel->reads_sparse(i)) {
+        STRATA_ASSIGN_OR_RETURN(RowList list,
+                                pack_rows(*increment, shape, "weights '" + parameter.name + "'"));
+        operand.views.push_back(list.view());
+        operand.rows.push_back(std::move(list));
+        continue;
+      }
+      std::vector<float> dense = k == 0 ? std::vector<float>(elements) : operand.dense.back();
+      for (size_t j = 0; j < increment->positions.size(); ++j) {
+        dense[increment->positions[j]] = increment->values[j];
+      }
+      operand.dense.push_back(std::move(dense));
     }
-    for (size_t i = 0; i < count; ++i) {
-      const uint32_t position = increment->positions[i];
-      const auto row = static_cast<size_t>(shape.row(position));
-      const int64_t column = shape.column(position);
-      const uint32_t place = cursor[row]++;
-      taps[place] = {increment->values[i],
-                     static_cast<int32_t>(column * static_cast<int64_t>(sizeof(float)))};
-      const bool extends_prefix = level == 0 && place - row_begin[row] == dense_prefix_[row] &&
-                                  column == int64_t{dense_prefix_[row]};
-      if (extends_prefix) ++dense_prefix_[row];
+    for (size_t k = 0; k < operand.views.size(); ++k) {
+      operand.sparse.push_back({operand.views.data(), static_cast<int64_t>(k) + 1});
     }
-    gemv_views_.push_back({taps.data(), row_begin.data()});
-    gemv_.push_back(std::move(taps));
-    row_begin_.push_back(std::move(row_begin));
   }
   return {};
 }
@@ -291,8 +338,11 @@ size_t PackedWeights::bytes() const {
     bytes += list.weights.bytes() + list.blocks.bytes();
     for (const auto& bounds : list.bounds) bytes += bounds.bytes();
   }
-  for (const auto& taps : gemv_) bytes += taps.bytes();
-  for (const auto& row_begin : row_begin_) bytes += row_begin.bytes();
+  for (const RowList& list : gemv_) bytes += list.bytes();
+  for (const OperandWeights& operand : operands_) {
+    for (const auto& dense : operand.dense) bytes += dense.capacity() * sizeof(float);
+    for (const RowList& list : operand.rows) bytes += list.bytes();
+  }
   for (const auto& scale : scale_) bytes += scale.capacity() * sizeof(float);
   for (const auto& shift : shift_) bytes += shift.capacity() * sizeof(float);
   return bytes;
@@ -311,7 +361,11 @@ void PackedWeights::keep_levels(int level_count) {
     truncate(lists_);
   }
   truncate(gemv_);
-  truncate(row_begin_);
+  for (OperandWeights& operand : operands_) {
+    truncate(operand.dense);
+    truncate(operand.rows);
+    truncate(operand.sparse);  // the views stay, for others point to them
+  }
   truncate(gemv_views_);
   truncate(scale_);
   truncate(shift_);

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -27,6 +28,20 @@ struct LevelSource {
   std::function<const std::vector<float>*(int level, std::string_view parameter)> vector;
 };
 
+/// Row and column of flat weight indices. A matrix may be stored by input, transposed.
+struct MatrixShape {
+  int64_t rows = 1;
+  int64_t columns = 1;
+  bool by_input = false;
+
+  [[nodiscard]] int64_t row(uint32_t position) const {
+    return by_input ? position % rows : position / columns;
+  }
+  [[nodiscard]] int64_t column(uint32_t position) const {
+    return by_input ? position / rows : position % columns;
+  }
+};
+
 class PackedWeights {
  public:
   /// Errors: a parameter that a level lacks, sizes that do not match, no memory.
@@ -45,6 +60,15 @@ class PackedWeights {
   /// Bias and normalisation of one level: row r becomes scale[r] * sum + shift[r].
   [[nodiscard]] const float* scale(int level) const { return at(scale_, level); }
   [[nodiscard]] const float* shift(int level) const { return at(shift_, level); }
+
+  /// Of an operator step: what its kernel gets for Step::parameters[index] at one level, dense
+  /// floats or kernels::SparseRows.
+  [[nodiscard]] const void* operand(int level, size_t index) const {
+    const auto k = static_cast<size_t>(level);
+    const OperandWeights& operand = operands_[index];
+    return operand.sparse.empty() ? static_cast<const void*>(operand.dense[k].data())
+                                  : &operand.sparse[k];
+  }
 
   /// Bytes held.
   [[nodiscard]] size_t bytes() const;
@@ -66,6 +90,23 @@ class PackedWeights {
     void keep(size_t count);
   };
 
+  /// The taps of one increment, row after row.
+  struct RowList {
+    AlignedBuffer<kernels::GemvTap> taps;
+    AlignedBuffer<uint32_t> row_begin;  ///< [row + 1]
+
+    [[nodiscard]] kernels::GemvIncrement view() const { return {taps.data(), row_begin.data()}; }
+    [[nodiscard]] size_t bytes() const { return taps.bytes() + row_begin.bytes(); }
+  };
+
+  /// A parameter of an operator, [level] each: dense, or by rows if the kernel reads it so.
+  struct OperandWeights {
+    std::vector<std::vector<float>> dense;
+    std::vector<RowList> rows;
+    std::vector<kernels::GemvIncrement> views;
+    std::vector<kernels::SparseRows> sparse;
+  };
+
   template <typename T>
   static const T* at(const std::vector<std::vector<T>>& levels, int level) {
     return levels[static_cast<size_t>(level)].data();
@@ -75,18 +116,21 @@ class PackedWeights {
   Status pack_gemv(const graph::Parameter& weight, const Plan& plan, const Step& step,
                    const LevelSource& source);
   Status pack_vectors(const Step& step, const LevelSource& source);
+  static Result<RowList> pack_rows(const sparse::Increment& increment, const MatrixShape& shape,
+                                   const std::string& purpose);
+  Status pack_operands(const graph::Model& model, const Step& step, const LevelSource& source);
 
   int64_t rows_ = 0;
   bool together_ = false;                ///< all levels in one list, or a list per increment
   std::vector<TapList> lists_;           ///< one, or [level]
   std::vector<kernels::TapRuns> views_;  ///< [level]: the level, or what it adds
-  std::vector<AlignedBuffer<kernels::GemvTap>> gemv_;  ///< [level]
-  std::vector<AlignedBuffer<uint32_t>> row_begin_;     ///< [level][row + 1], of gemv_
-  std::vector<kernels::GemvIncrement> gemv_views_;     ///< [level]
-  std::vector<uint32_t> dense_prefix_;                 ///< [row], see SparseGemvArguments
-  std::vector<std::vector<float>> scale_;              ///< [level][row]
-  std::vector<std::vector<float>> shift_;              ///< [level][row]
-  std::vector<int64_t> nonzeros_;                      ///< [level]
+  std::vector<RowList> gemv_;            ///< [level]
+  std::vector<kernels::GemvIncrement> gemv_views_;  ///< [level]
+  std::vector<uint32_t> dense_prefix_;              ///< [row], see SparseGemvArguments
+  std::vector<std::vector<float>> scale_;           ///< [level][row]
+  std::vector<std::vector<float>> shift_;           ///< [level][row]
+  std::vector<OperandWeights> operands_;            ///< [parameter] of an operator
+  std::vector<int64_t> nonzeros_;                   ///< [level]
 };
 
 }  // namespace strata::runtime

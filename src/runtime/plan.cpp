@@ -3,6 +3,8 @@
 #include "runtime/plan.h"
 
 #include <algorithm>
+#include <cctype>
+#include <iterator>
 #include <map>
 #include <set>
 #include <string_view>
@@ -15,16 +17,9 @@ namespace {
 
 using graph::Node;
 
-/// Sizes as batch, channels, height, width, if they are few enough and known.
+/// PlanTensor::size of a value. Errors: a size that is not known, or 0.
 Result<std::array<int64_t, 4>> plan_size(const graph::ValueInfo& value) {
   const graph::Shape& shape = value.shape;
-  if (value.type != graph::DataType::kFloat32) {
-    return unsupported("value '" + value.name + "' is not of type float32");
-  }
-  if (shape.size() != 2 && shape.size() != 4) {
-    return unsupported("value '" + value.name + "' has shape " + to_string(shape) +
-                       ", the runtime runs 2 or 4 dimensions");
-  }
   std::array<int64_t, 4> size = {1, 1, 1, 1};
   for (size_t i = 0; i < shape.size(); ++i) {
     if (!shape[i].known()) {
@@ -35,9 +30,23 @@ Result<std::array<int64_t, 4>> plan_size(const graph::ValueInfo& value) {
       return unsupported("value '" + value.name + "' has shape " + to_string(shape) +
                          ", it is empty");
     }
-    size[i] = shape[i].value();
+    const size_t place = shape.size() == 4 ? i : i + 1 == shape.size() ? 1 : 0;
+    size[place] *= shape[i].value();
   }
   return size;
+}
+
+/// Whether there is a kind of step for this operator.
+bool has_kind_of_its_own(const Node& node) {
+  constexpr std::array<std::string_view, 5> kTypes = {"AveragePool", "Conv", "GlobalAveragePool",
+                                                      "MaxPool", "Pad"};
+  return node.domain.empty() &&
+         std::find(kTypes.begin(), kTypes.end(), node.op_type) != kTypes.end();
+}
+
+bool is_reshape(const Node& node) {
+  return node.domain.empty() &&
+         (node.op_type == "Identity" || node.op_type == "Flatten" || node.op_type == "Reshape");
 }
 
 class Planner {
@@ -49,6 +58,11 @@ class Planner {
 
  private:
   Status plan_node(const Node& node);
+  /// As a step of a kind of its own. Errors (kUnsupported): there is none for this node.
+  Status plan_special(const Node& node, Step& step);
+  /// As a step of kind kOperator.
+  Status plan_operator(const Node& node, Step& step);
+  Status plan_reshape(const Node& node, Step& step);
   Status plan_conv(const Node& node, Step& step);
   Status plan_gemm(const Node& node, Step& step);
   Status plan_pool(const Node& node, Step& step);
@@ -61,7 +75,8 @@ class Planner {
   void absorb_normalisation(const Node& node, Step& step) const;
 
   Result<int> add_tensor(const std::string& name);
-  [[nodiscard]] Status require_input(const Node& node, Step& step) const;
+  /// Of a step that computes with floats. `rank` 0 allows every count of dimensions.
+  [[nodiscard]] Status require_input(const Node& node, Step& step, size_t rank = 0) const;
   [[nodiscard]] Status require_parameter(const std::string& name) const;
   /// Whether the tensor can have room for whole blocks; a graph input lies in the caller's memory.
   [[nodiscard]] bool has_planes(int tensor) const;
@@ -80,17 +95,26 @@ Result<int> Planner::add_tensor(const std::string& name) {
   const auto value = values_.find(name);
   if (value == values_.end()) return internal_error("value '" + name + "' has no shape");
   STRATA_ASSIGN_OR_RETURN(const auto size, plan_size(value->second));
-  plan_.tensors.push_back({name, size});
+  plan_.tensors.push_back({name, value->second.type, size});
   const int tensor = static_cast<int>(plan_.tensors.size()) - 1;
   tensor_of_[name] = tensor;
   return tensor;
 }
 
-Status Planner::require_input(const Node& node, Step& step) const {
+Status Planner::require_input(const Node& node, Step& step, size_t rank) const {
   const auto found = tensor_of_.find(node.inputs[0]);
   if (found == tensor_of_.end()) {
     return unsupported("its input '" + node.inputs[0] +
                        "' is a parameter, the runtime needs it to " + "be computed");
+  }
+  const graph::ValueInfo& value = values_.find(node.inputs[0])->second;
+  if (value.type != graph::DataType::kFloat32) {
+    return unsupported("its input '" + value.name + "' is of type " +
+                       std::string(graph::to_string(value.type)) + ", the runtime needs float32");
+  }
+  if (rank != 0 && value.shape.size() != rank) {
+    return unsupported("its input '" + value.name + "' has shape " + to_string(value.shape) +
+                       ", the runtime runs " + std::to_string(rank) + " dimensions");
   }
   step.input = found->second;
   return {};
@@ -127,13 +151,26 @@ bool Planner::fuse_into(Step& step, const std::string& name, const Node& next) {
     step.relu = true;
     return true;
   }
+  const size_t rank = values_.find(name)->second.shape.size();
   if (next.op_type == "BatchNormalization" && next.inputs[0] == name && step.addend < 0 &&
+      (rank == 2 || rank == 4) &&
       std::all_of(next.inputs.begin() + 1, next.inputs.end(),
                   [&](const std::string& input) { return require_parameter(input).ok(); })) {
     absorb_normalisation(next, step);
     return true;
   }
-  if (next.op_type == "Add" && step.addend < 0 && step.kind != StepKind::kGemm) {
+  if (next.op_type == "Add" && step.kind == StepKind::kGemm) {
+    const std::string& other = next.inputs[next.inputs[0] == name ? 1 : 0];
+    const graph::Parameter* bias = model_.find_parameter(other);
+    if (bias == nullptr || bias->role == graph::ParameterRole::kWeight || !step.bias.empty() ||
+        !step.normalisations.empty() ||
+        bias->shape != std::vector<int64_t>{values_.find(name)->second.shape.back().value()}) {
+      return false;
+    }
+    step.bias = other;
+    return true;
+  }
+  if (next.op_type == "Add" && step.addend < 0) {
     const std::string& other = next.inputs[next.inputs[0] == name ? 1 : 0];
     const auto tensor = tensor_of_.find(other);
     if (tensor == tensor_of_.end()) return false;
@@ -172,7 +209,7 @@ Status read_plan_window(const Node& node, std::vector<int64_t> kernel, kernels::
 
 Status Planner::plan_conv(const Node& node, Step& step) {
   step.kind = StepKind::kConv;
-  STRATA_RETURN_IF_ERROR(require_input(node, step));
+  STRATA_RETURN_IF_ERROR(require_input(node, step, 4));
   STRATA_RETURN_IF_ERROR(require_parameter(node.inputs[1]));
   const graph::Parameter& weight = *model_.find_parameter(node.inputs[1]);
   step.weight = weight.name;
@@ -191,11 +228,16 @@ Status Planner::plan_gemm(const Node& node, Step& step) {
   step.kind = StepKind::kGemm;
   STRATA_RETURN_IF_ERROR(require_input(node, step));
   STRATA_RETURN_IF_ERROR(require_parameter(node.inputs[1]));
-  step.weight = node.inputs[1];
+  const graph::Parameter& weight = *model_.find_parameter(node.inputs[1]);
+  if (weight.role != graph::ParameterRole::kWeight || weight.shape.size() != 2) {
+    return unsupported("the parameter '" + weight.name + "' is no matrix of weights");
+  }
+  step.weight = weight.name;
   step.label = "gemm";
   if (node.op_type == "MatMul") {
-    if (values_.find(node.inputs[0])->second.shape.size() != 2) {
-      return unsupported("the runtime multiplies matrices of 2 dimensions only");
+    const graph::Shape& input = values_.find(node.inputs[0])->second.shape;
+    if (input.size() < 2 || input.size() == 4) {
+      return unsupported("an input of shape " + to_string(input) + " is no list of rows");
     }
     step.weight_by_input = true;
     return {};
@@ -220,7 +262,7 @@ Status Planner::plan_gemm(const Node& node, Step& step) {
 }
 
 Status Planner::plan_pool(const Node& node, Step& step) {
-  STRATA_RETURN_IF_ERROR(require_input(node, step));
+  STRATA_RETURN_IF_ERROR(require_input(node, step, 4));
   if (node.op_type == "GlobalAveragePool") {
     step.kind = StepKind::kAveragePool;
     const auto& size = plan_.tensors[static_cast<size_t>(step.input)].size;
@@ -238,7 +280,7 @@ Status Planner::plan_pool(const Node& node, Step& step) {
 Status Planner::plan_pad(const Node& node, Step& step) {
   step.kind = StepKind::kPad;
   step.label = "pad";
-  STRATA_RETURN_IF_ERROR(require_input(node, step));
+  STRATA_RETURN_IF_ERROR(require_input(node, step, 4));
   const std::vector<int64_t> pads = node.attribute_ints("pads", {});
   for (size_t i = 0; i < pads.size() / 2; ++i) step.origin[i] = pads[i];
   return {};
@@ -262,48 +304,116 @@ Status Planner::plan_add(const Node& node, Step& step) {
   return {};
 }
 
-Status Planner::plan_node(const Node& node) {
+Status Planner::plan_special(const Node& node, Step& step) {
   const std::string& type = node.op_type;
-  Step step;
-  step.name = node.name;
-  if (!node.domain.empty()) {
-    return unsupported("the runtime has no operator of domain '" + node.domain + "'");
+  if (!node.domain.empty()) return unsupported("it is not one of ONNX's operators");
+  if (type == "Conv") return plan_conv(node, step);
+  if (type == "Gemm" || type == "MatMul") return plan_gemm(node, step);
+  if (type == "MaxPool" || type == "AveragePool" || type == "GlobalAveragePool") {
+    return plan_pool(node, step);
   }
-  if (type == "Identity" || type == "Flatten") {
-    STRATA_RETURN_IF_ERROR(require_input(node, step));
-    STRATA_ASSIGN_OR_RETURN(const auto size, plan_size(values_.find(node.outputs[0])->second));
-    if (size == plan_.tensors[static_cast<size_t>(step.input)].size) {
-      tensor_of_[node.outputs[0]] = step.input;  // the same elements at the same places
-      return {};
-    }
-    step.kind = StepKind::kReshape;
-    step.label = "reshape";
-  } else if (type == "Conv") {
-    STRATA_RETURN_IF_ERROR(plan_conv(node, step));
-  } else if (type == "Gemm" || type == "MatMul") {
-    STRATA_RETURN_IF_ERROR(plan_gemm(node, step));
-  } else if (type == "MaxPool" || type == "AveragePool" || type == "GlobalAveragePool") {
-    STRATA_RETURN_IF_ERROR(plan_pool(node, step));
-  } else if (type == "Pad") {
-    STRATA_RETURN_IF_ERROR(plan_pad(node, step));
-  } else if (type == "Add") {
-    STRATA_RETURN_IF_ERROR(plan_add(node, step));
-  } else if (type == "Relu") {
-    STRATA_RETURN_IF_ERROR(require_input(node, step));
+  if (type == "Pad") return plan_pad(node, step);
+  if (type == "Add") return plan_add(node, step);
+  if (type == "Relu") {
     step.label = "relu";
     step.relu = true;
-  } else if (type == "BatchNormalization") {
-    STRATA_RETURN_IF_ERROR(require_input(node, step));
-    for (size_t i = 1; i < 5; ++i) STRATA_RETURN_IF_ERROR(require_parameter(node.inputs[i]));
-    step.label = "batchnorm";
-    absorb_normalisation(node, step);
-  } else {
-    return unsupported("the runtime cannot run this operator");
+    return require_input(node, step);
   }
-  const bool fusible = step.kind == StepKind::kConv || step.kind == StepKind::kGemm ||
-                       step.kind == StepKind::kElementwise;
-  const std::string result = fusible ? fuse(step, node.outputs[0]) : node.outputs[0];
-  STRATA_ASSIGN_OR_RETURN(step.output, add_tensor(result));
+  if (type == "BatchNormalization") {
+    step.label = "batchnorm";
+    const size_t rank = values_.find(node.inputs[0])->second.shape.size();
+    STRATA_RETURN_IF_ERROR(require_input(node, step, rank == 2 ? 2 : 4));
+    for (size_t i = 1; i < 5; ++i) STRATA_RETURN_IF_ERROR(require_parameter(node.inputs[i]));
+    absorb_normalisation(node, step);
+    return {};
+  }
+  return unsupported("there is no step of a kind of its own for it");
+}
+
+Status Planner::plan_operator(const Node& node, Step& step) {
+  step.kind = StepKind::kOperator;
+  for (const char letter : node.op_type) {
+    step.label += static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
+  }
+  const auto spec_of = [](const graph::ValueInfo& value) {
+    kernels::TensorSpec spec{true, value.type, {}};
+    for (const graph::Dim& dim : value.shape) spec.shape.push_back(dim.value());
+    return spec;
+  };
+  kernels::OperatorSite site{node, {}, {}, {}};
+  for (const std::string& name : node.inputs) {
+    Operand operand;
+    const graph::Constant* constant = nullptr;
+    if (const auto tensor = tensor_of_.find(name); tensor != tensor_of_.end()) {
+      operand = {Operand::Kind::kTensor, tensor->second};
+      if (step.input < 0) step.input = tensor->second;
+    } else if (constant = model_.find_constant(name); constant != nullptr) {
+      operand = {Operand::Kind::kConstant, static_cast<int>(plan_.constants.size())};
+      plan_.constants.push_back(*constant);
+    } else if (!name.empty()) {
+      operand = {Operand::Kind::kParameter, static_cast<int>(step.parameters.size())};
+      step.parameters.push_back(name);
+    }
+    step.operands.push_back(operand);
+    site.inputs.push_back(name.empty() ? kernels::TensorSpec()
+                                       : spec_of(values_.find(name)->second));
+    site.constants.push_back(constant);
+  }
+  for (const std::string& name : node.outputs) {
+    if (!name.empty()) STRATA_RETURN_IF_ERROR(plan_size(values_.find(name)->second).status());
+    site.outputs.push_back(name.empty() ? kernels::TensorSpec()
+                                        : spec_of(values_.find(name)->second));
+  }
+  STRATA_ASSIGN_OR_RETURN(step.kernel, kernels::make_operator(site));
+  for (const std::string& name : node.outputs) {
+    int tensor = -1;
+    if (!name.empty()) {
+      STRATA_ASSIGN_OR_RETURN(tensor, add_tensor(name));
+    }
+    step.results.push_back(tensor);
+    if (step.output < 0) step.output = tensor;
+  }
+  return {};
+}
+
+/// A reshaped tensor with the same PlanTensor::size is the same tensor.
+Status Planner::plan_reshape(const Node& node, Step& step) {
+  const auto input = tensor_of_.find(node.inputs[0]);
+  if (input == tensor_of_.end()) {
+    return unsupported("its input '" + node.inputs[0] +
+                       "' is a parameter, the runtime needs it to be computed");
+  }
+  STRATA_ASSIGN_OR_RETURN(const auto size, plan_size(values_.find(node.outputs[0])->second));
+  if (size == plan_.tensors[static_cast<size_t>(input->second)].size) {
+    tensor_of_[node.outputs[0]] = input->second;
+    return {};
+  }
+  step.kind = StepKind::kReshape;
+  step.label = "reshape";
+  step.input = input->second;
+  STRATA_ASSIGN_OR_RETURN(step.output, add_tensor(node.outputs[0]));
+  plan_.steps.push_back(std::move(step));
+  return {};
+}
+
+Status Planner::plan_node(const Node& node) {
+  Step step;
+  step.name = node.name;
+  if (is_reshape(node)) return plan_reshape(node, step);
+  const Status special = plan_special(node, step);
+  if (special.ok()) {
+    const bool fusible = step.kind == StepKind::kConv || step.kind == StepKind::kGemm ||
+                         step.kind == StepKind::kElementwise;
+    const std::string result = fusible ? fuse(step, node.outputs[0]) : node.outputs[0];
+    STRATA_ASSIGN_OR_RETURN(step.output, add_tensor(result));
+  } else {
+    if (special.code() != StatusCode::kUnsupported) return special;
+    step = Step();
+    step.name = node.name;
+    const Status general = plan_operator(node, step);
+    // Where a kind of its own exists, its reason says more.
+    if (!general.ok()) return has_kind_of_its_own(node) ? special : general;
+  }
   plan_.steps.push_back(std::move(step));
   return {};
 }
@@ -340,6 +450,25 @@ Result<Plan> Planner::make() {
 
 }  // namespace
 
+std::vector<int> Step::reads() const {
+  std::vector<int> tensors;
+  for (const int tensor : {input, addend}) {
+    if (tensor >= 0) tensors.push_back(tensor);
+  }
+  for (const Operand& operand : operands) {
+    if (operand.kind == Operand::Kind::kTensor) tensors.push_back(operand.index);
+  }
+  return tensors;
+}
+
+std::vector<int> Step::writes() const {
+  if (kind != StepKind::kOperator) return {output};
+  std::vector<int> tensors;
+  std::copy_if(results.begin(), results.end(), std::back_inserter(tensors),
+               [](int tensor) { return tensor >= 0; });
+  return tensors;
+}
+
 Result<Plan> make_plan(const graph::Model& model, const graph::Graph& graph,
                        graph::Bindings bindings) {
   for (const graph::ValueInfo& input : graph.inputs) {
@@ -355,7 +484,7 @@ Result<Plan> make_plan(const graph::Model& model, const graph::Graph& graph,
   for (Step& step : plan.steps) {
     for (const graph::NodeCost& cost : costs) {
       if (graph.nodes[cost.node].name == step.name) {
-        step.dense_macs = cost.dense_macs;
+        step.dense_macs += cost.dense_macs;
         step.macs_per_nonzero = cost.macs_per_nonzero;
       }
     }

@@ -4,8 +4,9 @@
 #include <cmath>
 #include <cstddef>
 #include <numeric>
-#include <random>
 #include <string>
+
+#include "runtime/random_tensors.h"
 
 namespace strata::runtime {
 namespace {
@@ -13,33 +14,6 @@ namespace {
 constexpr double kHighQuantile = 0.99;
 constexpr int64_t kFewestRuns = 20;
 constexpr int64_t kMostRuns = 2000;
-
-/// Random inputs and room for outputs.
-struct TestData {
-  explicit TestData(const Session& session) {
-    std::mt19937 random(1);
-    for (const graph::ValueInfo& info : session.inputs()) {
-      std::vector<float>& data = inputs.emplace_back(element_count(info));
-      for (float& x : data) x = static_cast<float>(random()) / 2147483648.0F - 1.0F;  // in -1..1
-    }
-    for (const graph::ValueInfo& info : session.outputs()) {
-      outputs.emplace_back(element_count(info));
-    }
-    for (const auto& data : inputs) input_views.push_back({data});
-    for (auto& data : outputs) output_views.push_back({data});
-  }
-
-  static size_t element_count(const graph::ValueInfo& info) {
-    int64_t count = 1;
-    for (const graph::Dim& dim : info.shape) count *= dim.value();
-    return static_cast<size_t>(count);
-  }
-
-  std::vector<std::vector<float>> inputs;
-  std::vector<std::vector<float>> outputs;
-  std::vector<InputView> input_views;
-  std::vector<OutputView> output_views;
-};
 
 /// Interpolated between order statistics; `sorted` is not empty.
 double quantile(const std::vector<double>& sorted, double q) {
@@ -66,12 +40,12 @@ Result<MeasuredProfile> measure_profile(Session& session,
   }
   const size_t steps = session.steps().size();
   const auto levels = static_cast<size_t>(session.level_count());
-  TestData data(session);
+  const RandomTensors data(session);
   std::vector<int64_t> step_ns(steps);
   std::vector<uint8_t> route(steps);
   const auto run = [&](size_t level) -> Status {
     std::fill(route.begin(), route.end(), static_cast<uint8_t>(level));
-    return session.run_timed(data.input_views, data.output_views, route, step_ns);
+    return session.run_timed(data.inputs(), data.outputs(), route, step_ns);
   };
   const auto total = [&] { return std::accumulate(step_ns.begin(), step_ns.end(), 0.0); };
 

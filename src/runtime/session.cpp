@@ -92,7 +92,8 @@ class PlannedSession final : public Session {
     STRATA_ASSIGN_OR_RETURN(session->plan_, make_plan(model, *graph, options.bindings));
     STRATA_ASSIGN_OR_RETURN(
         session->memory_,
-        plan_memory(session->plan_, kernels::sparse_conv_kernel(target).tile_blocks));
+        plan_memory(session->plan_, kernels::sparse_conv_kernel(target).tile_blocks,
+                    options.threads));
     STRATA_ASSIGN_OR_RETURN(StepRunner runner, StepRunner::create(session->plan_, session->memory_,
                                                                   target, options.threads));
     session->runner_.emplace(std::move(runner));
@@ -164,7 +165,7 @@ class PlannedSession final : public Session {
     for (size_t i = 0; i < plan_.steps.size(); ++i) {
       const Router::Next next = router_->choose(i);
       if (next != Router::Next::kRun) return router_->finish(next, clock_.now_ns());
-      run_step(i, router_->level(), buffers);
+      STRATA_RETURN_IF_ERROR(run_step(i, router_->level(), buffers));
       router_->after_step(i, clock_.now_ns());
     }
     for (size_t i = 0; i < outputs.size(); ++i) runner_->copy_output(i, buffers);
@@ -261,11 +262,17 @@ class PlannedSession final : public Session {
                             std::to_string(wanted));
   }
 
-  [[nodiscard]] static Status check_size(const char* what, const graph::ValueInfo& info,
-                                         const PlanTensor& tensor, size_t given) {
-    if (given == static_cast<size_t>(tensor.elements())) return {};
+  template <typename View>
+  [[nodiscard]] static Status check_view(const char* what, const graph::ValueInfo& info,
+                                         const PlanTensor& tensor, const View& view) {
+    if (view.type != info.type) {
+      return invalid_argument(std::string(what) + " '" + info.name + "' has elements of type " +
+                              std::string(graph::to_string(view.type)) + ", the graph's are " +
+                              std::string(graph::to_string(info.type)));
+    }
+    if (view.elements == static_cast<size_t>(tensor.elements())) return {};
     return invalid_argument(std::string(what) + " '" + info.name + "' has " +
-                            std::to_string(given) + " elements, its shape " +
+                            std::to_string(view.elements) + " elements, its shape " +
                             graph::to_string(info.shape) + " has " +
                             std::to_string(tensor.elements()));
   }
@@ -285,14 +292,14 @@ class PlannedSession final : public Session {
     STRATA_RETURN_IF_ERROR(check_count("inputs", inputs.size(), plan_.inputs.size()));
     STRATA_RETURN_IF_ERROR(check_count("outputs", outputs.size(), plan_.outputs.size()));
     for (size_t i = 0; i < inputs.size(); ++i) {
-      STRATA_RETURN_IF_ERROR(check_size("input", plan_.input_infos[i],
+      STRATA_RETURN_IF_ERROR(check_view("input", plan_.input_infos[i],
                                         plan_.tensors[static_cast<size_t>(plan_.inputs[i])],
-                                        inputs[i].data.size()));
+                                        inputs[i]));
     }
     for (size_t i = 0; i < outputs.size(); ++i) {
-      STRATA_RETURN_IF_ERROR(check_size("output", plan_.output_infos[i],
+      STRATA_RETURN_IF_ERROR(check_view("output", plan_.output_infos[i],
                                         plan_.tensors[static_cast<size_t>(plan_.outputs[i])],
-                                        outputs[i].data.size()));
+                                        outputs[i]));
     }
     return {};
   }
@@ -304,13 +311,13 @@ class PlannedSession final : public Session {
   }
 
   Buffers bind(std::span<const InputView> inputs, std::span<const OutputView> outputs) {
-    for (size_t i = 0; i < inputs.size(); ++i) input_data_[i] = inputs[i].data.data();
-    for (size_t i = 0; i < outputs.size(); ++i) output_data_[i] = outputs[i].data.data();
+    for (size_t i = 0; i < inputs.size(); ++i) input_data_[i] = inputs[i].data;
+    for (size_t i = 0; i < outputs.size(); ++i) output_data_[i] = outputs[i].data;
     return {input_data_, output_data_};
   }
 
-  void run_step(size_t step, int level, const Buffers& buffers) {
-    runner_->run(step, weights_[step], level, buffers, *pool_);
+  Status run_step(size_t step, int level, const Buffers& buffers) {
+    return runner_->run(step, weights_[step], level, buffers, *pool_);
   }
 
   Status execute(std::span<const InputView> inputs, std::span<const OutputView> outputs,
@@ -320,7 +327,7 @@ class PlannedSession final : public Session {
     const Buffers buffers = bind(inputs, outputs);
     int64_t before = step_ns == nullptr ? 0 : clock_.now_ns();
     for (size_t i = 0; i < plan_.steps.size(); ++i) {
-      run_step(i, levels[i], buffers);
+      STRATA_RETURN_IF_ERROR(run_step(i, levels[i], buffers));
       if (step_ns != nullptr) {
         const int64_t now = clock_.now_ns();
         step_ns[i] = now - before;
@@ -344,8 +351,8 @@ class PlannedSession final : public Session {
   Clock clock_;
   std::string target_;           ///< instruction set
   std::vector<uint8_t> levels_;  ///< of run() at one level
-  std::vector<const float*> input_data_;
-  std::vector<float*> output_data_;
+  std::vector<const void*> input_data_;
+  std::vector<void*> output_data_;
 };
 
 }  // namespace

@@ -4,9 +4,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <memory>
 #include <span>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "core/clock.h"
@@ -28,13 +31,36 @@ struct SessionOptions {
   Clock clock = {};               ///< what deadlines refer to; monotonic_ns() but in tests
 };
 
-/// Dense row-major float32 data that the caller owns.
-struct InputView {
-  std::span<const float> data;
+/// The element type of an array of T.
+template <typename T>
+constexpr graph::DataType data_type_of() {
+  if constexpr (std::is_same_v<T, float>) return graph::DataType::kFloat32;
+  if constexpr (std::is_same_v<T, int64_t>) return graph::DataType::kInt64;
+  if constexpr (std::is_same_v<T, int32_t>) return graph::DataType::kInt32;
+  if constexpr (std::is_same_v<T, uint8_t>) return graph::DataType::kUint8;
+  if constexpr (std::is_same_v<T, int8_t>) return graph::DataType::kInt8;
+  if constexpr (std::is_same_v<T, bool>) return graph::DataType::kBool;
+}
+
+/// Dense row-major data that the caller owns: from anything contiguous (a vector, a span), or from
+/// a pointer and what is there.
+template <typename Pointer>
+struct TensorView {
+  Pointer data = nullptr;
+  size_t elements = 0;
+  graph::DataType type = graph::DataType::kFloat32;
+
+  TensorView() = default;
+  TensorView(Pointer memory, size_t count, graph::DataType element_type)
+      : data(memory), elements(count), type(element_type) {}
+  template <typename Range, typename Element = decltype(std::data(std::declval<Range&>()))>
+  TensorView(Range&& range)  // NOLINT(google-explicit-constructor, bugprone-forwarding-*)
+      : data(std::data(range)),
+        elements(std::size(range)),
+        type(data_type_of<std::remove_cv_t<std::remove_pointer_t<Element>>>()) {}
 };
-struct OutputView {
-  std::span<float> data;
-};
+using InputView = TensorView<const void*>;
+using OutputView = TensorView<void*>;
 
 /// What a step is, for reports and for routing.
 struct StepInfo {
@@ -71,8 +97,9 @@ class Session {
   [[nodiscard]] virtual int level_count() const = 0;  ///< loaded now
   [[nodiscard]] virtual int threads() const = 0;
 
-  /// One inference at one level. Errors: a level that is not loaded, sizes that do not match the
-  /// graph's (the message gives both). Outputs are undefined after an error.
+  /// One inference at one level. Errors: a level that is not loaded, sizes or types that do not
+  /// match the graph's (the message gives both), data that an operator does not allow (an index out
+  /// of range). Outputs are undefined after an error.
   virtual Status run(std::span<const InputView> inputs, std::span<const OutputView> outputs,
                      int level) = 0;
 

@@ -3,6 +3,7 @@
 #include "runtime/step_runner.h"
 
 #include <algorithm>
+#include <cstring>
 #include <string>
 
 namespace strata::runtime {
@@ -66,8 +67,8 @@ void copy_rows(const float* from, int64_t from_pitch, float* to, int64_t to_pitc
   }
 }
 
-/// Writes a tensor of any layout in row-major order.
-void copy_compact(const PlaneLayout& layout, const float* from, float* to) {
+/// Writes floats of any layout in row-major order.
+void copy_planes(const PlaneLayout& layout, const float* from, float* to) {
   const int64_t plane = layout.height * layout.width;
   for (int64_t image = 0; image < layout.batch; ++image) {
     for (int64_t channel = 0; channel < layout.channels; ++channel) {
@@ -92,6 +93,8 @@ Result<StepRunner> StepRunner::create(const Plan& plan, const MemoryPlan& memory
       AlignedBuffer<float>::create(static_cast<size_t>(memory.row_floats * threads), "pooling"));
   std::vector<const PlaneLayout*> masked;  // the layout that each mask was made for
   for (const Step& step : plan.steps) {
+    runner.operand_data_.resize(std::max(runner.operand_data_.size(), step.operands.size()));
+    runner.result_data_.resize(std::max(runner.result_data_.size(), step.results.size()));
     const uint32_t*& mask = runner.mask_of_step_.emplace_back(nullptr);
     const PlaneLayout& layout = memory.tensors[static_cast<size_t>(step.output)].layout;
     const int64_t pixels = layout.blocks() * kPixelBlock;
@@ -127,41 +130,63 @@ size_t StepRunner::bytes() const {
 const float* StepRunner::input(int tensor, const Buffers& buffers) const {
   const TensorPlace& where = place(tensor);
   const auto index = static_cast<size_t>(where.place);
-  if (where.home == Home::kInput) return buffers.inputs[index];
-  if (where.home == Home::kOutput) return buffers.outputs[index];
+  if (where.home == Home::kInput) return static_cast<const float*>(buffers.inputs[index]);
+  if (where.home == Home::kOutput) return static_cast<const float*>(buffers.outputs[index]);
   return arena_.data() + where.place;
 }
 
 float* StepRunner::output(int tensor, const Buffers& buffers) {
   const TensorPlace& where = place(tensor);
-  if (where.home == Home::kOutput) return buffers.outputs[static_cast<size_t>(where.place)];
+  if (where.home == Home::kOutput) {
+    return static_cast<float*>(buffers.outputs[static_cast<size_t>(where.place)]);
+  }
   return arena_.data() + where.place;
+}
+
+void StepRunner::copy_compact(int tensor, const Buffers& buffers, void* to) const {
+  const PlanTensor& info = plan_->tensors[static_cast<size_t>(tensor)];
+  const PlaneLayout& layout = place(tensor).layout;
+  const float* from = input(tensor, buffers);
+  if (layout.compact()) {
+    std::memcpy(to, from, static_cast<size_t>(info.elements()) * graph::element_size(info.type));
+  } else {
+    copy_planes(layout, from, static_cast<float*>(to));
+  }
 }
 
 void StepRunner::copy_output(size_t output, const Buffers& buffers) const {
   const int tensor = plan_->outputs[output];
   const TensorPlace& where = place(tensor);
   if (where.home == Home::kOutput && where.place == static_cast<int64_t>(output)) return;
-  copy_compact(where.layout, input(tensor, buffers), buffers.outputs[output]);
+  copy_compact(tensor, buffers, buffers.outputs[output]);
 }
 
-void StepRunner::run(size_t step, const PackedWeights& weights, int level, const Buffers& buffers,
-                     ThreadPool& pool) {
+Status StepRunner::run(size_t step, const PackedWeights& weights, int level, const Buffers& buffers,
+                       ThreadPool& pool) {
   switch (plan_->steps[step].kind) {
     case StepKind::kConv:
-      return run_conv(step, weights, level, buffers, pool);
+      run_conv(step, weights, level, buffers, pool);
+      break;
     case StepKind::kGemm:
-      return run_gemm(step, weights, level, buffers, pool);
+      run_gemm(step, weights, level, buffers, pool);
+      break;
     case StepKind::kMaxPool:
     case StepKind::kAveragePool:
-      return run_pool(step, buffers, pool);
+      run_pool(step, buffers, pool);
+      break;
     case StepKind::kElementwise:
-      return run_elementwise(step, weights, level, buffers, pool);
+      run_elementwise(step, weights, level, buffers, pool);
+      break;
     case StepKind::kPad:
-      return run_pad(step, buffers, pool);
+      run_pad(step, buffers, pool);
+      break;
     case StepKind::kReshape:
-      return run_reshape(step, buffers);
+      run_reshape(step, buffers);
+      break;
+    case StepKind::kOperator:
+      return run_operator(step, weights, level, buffers, pool);
   }
+  return {};
 }
 
 void StepRunner::run_conv(size_t index, const PackedWeights& weights, int level,
@@ -266,7 +291,7 @@ void StepRunner::run_gemm(size_t index, const PackedWeights& weights, int level,
   }
   const float* source = input(step.input, buffers);
   if (memory.packed) {
-    copy_compact(in, source, arena_.data() + memory.scratch);
+    copy_compact(step.input, buffers, arena_.data() + memory.scratch);
     source = arena_.data() + memory.scratch;
   }
   float* target = output(step.output, buffers);
@@ -389,7 +414,46 @@ void StepRunner::run_pad(size_t index, const Buffers& buffers, ThreadPool& pool)
 
 void StepRunner::run_reshape(size_t index, const Buffers& buffers) {
   const Step& step = plan_->steps[index];
-  copy_compact(place(step.input).layout, input(step.input, buffers), output(step.output, buffers));
+  copy_compact(step.input, buffers, output(step.output, buffers));
+}
+
+Status StepRunner::run_operator(size_t index, const PackedWeights& weights, int level,
+                                const Buffers& buffers, ThreadPool& pool) {
+  const Step& step = plan_->steps[index];
+  const StepMemory& memory = memory_->steps[index];
+  for (size_t i = 0; i < step.operands.size(); ++i) {
+    const Operand& operand = step.operands[i];
+    const void*& data = operand_data_[i];
+    switch (operand.kind) {
+      case Operand::Kind::kNone:
+        data = nullptr;
+        break;
+      case Operand::Kind::kTensor:
+        data = input(operand.index, buffers);
+        if (memory.copies[i] >= 0) {
+          float* copy = arena_.data() + memory.scratch + memory.copies[i];
+          copy_compact(operand.index, buffers, copy);
+          data = copy;
+        }
+        break;
+      case Operand::Kind::kConstant:
+        data = plan_->constants[static_cast<size_t>(operand.index)].data.data();
+        break;
+      case Operand::Kind::kParameter:
+        data = weights.operand(level, static_cast<size_t>(operand.index));
+        break;
+    }
+  }
+  for (size_t i = 0; i < step.results.size(); ++i) {
+    result_data_[i] = step.results[i] < 0 ? nullptr : output(step.results[i], buffers);
+  }
+  float* scratch = arena_.data() + memory.scratch + memory.kernel_scratch;
+  Status status = step.kernel->run(
+      {std::span(operand_data_).first(step.operands.size()),
+       std::span(result_data_).first(step.results.size()), reinterpret_cast<std::byte*>(scratch)},
+      pool);
+  if (status.ok()) return status;
+  return {status.code(), "node '" + step.name + "': " + status.message()};
 }
 
 }  // namespace strata::runtime

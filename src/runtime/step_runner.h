@@ -24,8 +24,8 @@ namespace strata::runtime {
 
 /// Where the data of one inference is.
 struct Buffers {
-  std::span<const float* const> inputs;  ///< [graph input]
-  std::span<float* const> outputs;       ///< [graph output]
+  std::span<const void* const> inputs;  ///< [graph input]
+  std::span<void* const> outputs;       ///< [graph output]
 };
 
 /// Where a thread's part of a parallel loop stands.
@@ -40,8 +40,9 @@ class StepRunner {
   static Result<StepRunner> create(const Plan& plan, const MemoryPlan& memory,
                                    kernels::Target target, int threads);
 
-  void run(size_t step, const PackedWeights& weights, int level, const Buffers& buffers,
-           ThreadPool& pool);
+  /// Errors: data that an operator does not allow.
+  Status run(size_t step, const PackedWeights& weights, int level, const Buffers& buffers,
+             ThreadPool& pool);
   /// Copies a graph output to the caller unless its step wrote it there.
   void copy_output(size_t output, const Buffers& buffers) const;
 
@@ -62,6 +63,8 @@ class StepRunner {
   }
   [[nodiscard]] const float* input(int tensor, const Buffers& buffers) const;
   [[nodiscard]] float* output(int tensor, const Buffers& buffers);
+  /// Writes a tensor in row-major order.
+  void copy_compact(int tensor, const Buffers& buffers, void* to) const;
 
   void run_conv(size_t step, const PackedWeights& weights, int level, const Buffers& buffers,
                 ThreadPool& pool);
@@ -74,6 +77,8 @@ class StepRunner {
                        ThreadPool& pool);
   void run_pad(size_t step, const Buffers& buffers, ThreadPool& pool);
   void run_reshape(size_t step, const Buffers& buffers);
+  Status run_operator(size_t step, const PackedWeights& weights, int level, const Buffers& buffers,
+                      ThreadPool& pool);
 
   /// What the kernel needs to know of a product, the input, its slices and the output left out.
   static kernels::SparseConvArguments product_arguments(const PackedWeights& weights, int level,
@@ -95,6 +100,8 @@ class StepRunner {
   AlignedBuffer<float> arena_;
   AlignedBuffer<float> rows_;  ///< [thread][MemoryPlan::row_floats]
   std::vector<AlignedBuffer<uint32_t>> masks_;
+  std::vector<const void*> operand_data_;      ///< of the operator that runs
+  std::vector<void*> result_data_;             ///< of it
   std::vector<const uint32_t*> mask_of_step_;  ///< of convolutions; null: no gap to mask
 };
 

@@ -1,7 +1,9 @@
 // strata top on a terminal, in a pipe, and for scripts.
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 
+#include <fcntl.h>
 #include <pty.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,6 +31,15 @@ class Top : public StrataTest {
     report.steps = steps;
     state.add(report, 7e6, false);
     writer_->publish(state);
+  }
+
+  /// Without pseudo-terminals, as in a container without /dev/pts, there is nothing to draw on.
+  static bool has_terminals() {
+    const int terminal = posix_openpt(O_RDWR | O_NOCTTY);
+    const bool works = terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0 &&
+                       access(ptsname(terminal), R_OK | W_OK) == 0;
+    if (terminal >= 0) close(terminal);
+    return works;
   }
 
   /// What a terminal of 100 x 40 gets to see; `keys` are typed once something is drawn.
@@ -84,10 +95,12 @@ void expect_restored(const Outcome& outcome) {
 }
 
 TEST_F(Top, DrawsOnATerminalAndRestoresIt) {
+  if (!has_terminals()) GTEST_SKIP() << "there are no pseudo-terminals here (/dev/pts)";
   expect_restored(on_terminal({"state", "--count", "2"}));
 }
 
 TEST_F(Top, CtrlCAndQRestoreTheTerminalToo) {
+  if (!has_terminals()) GTEST_SKIP() << "there are no pseudo-terminals here (/dev/pts)";
   for (const std::string key : {"q", "\x03"}) {
     expect_restored(on_terminal({"state", "--count", "100000", "--interval", "10"}, key));
   }

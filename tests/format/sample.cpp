@@ -23,7 +23,7 @@ sparse::NestedModel sample_model() {
   value = builder.batch_norm("norm", value, 4);
   value = builder.relu("relu", value);
   value = builder.global_average_pool("pool", value);
-  value = builder.flatten("flatten", value);
+  value = builder.reshape("flatten", value, {0, -1});
   value = builder.gemm("classifier", value, 4, 3);
   builder.output(value, "logits", {"batch", 3});
   builder.finish();

@@ -66,8 +66,8 @@ TEST(CountMacs, LeavesOutProductsWithoutAWeight) {
 TEST(CountMacs, AsksForUnboundSymbols) {
   const Model model = weighted("Conv", {"n", 3, 8, 8}, {16, 3, 3, 3});
   EXPECT_EQ(count_macs(model, model.graphs[0], {}).status().message(),
-            "graph 'main': node 'n' (Conv): its output [n,16,6,6] has a size that is not known; "
-            "bind every symbol");
+            "graph 'main': node 'n' (Conv): how often it applies its weight depends on a size "
+            "that is not known; bind every symbol");
 }
 
 }  // namespace

@@ -51,10 +51,10 @@ TEST(Validate, Nodes) {
             "graph 'main': node 'conv' (Conv): input 1 must not be omitted");
   EXPECT_EQ(refusal([](Model& m) { node(m, 1).inputs[0] = "nowhere"; }),
             "graph 'main': node 'relu' (Relu): its input 'nowhere' is neither a graph input, nor a "
-            "parameter, nor the output of an earlier node");
+            "parameter, nor a constant, nor the output of an earlier node");
   EXPECT_EQ(refusal([](Model& m) { std::swap(node(m, 1), node(m, 2)); }),
             "graph 'main': node 'pool' (GlobalAveragePool): its input 'relu' is neither a graph "
-            "input, nor a parameter, nor the output of an earlier node");
+            "input, nor a parameter, nor a constant, nor the output of an earlier node");
   EXPECT_EQ(refusal([](Model& m) { node(m, 2).outputs[0] = "relu"; }),
             "graph 'main': node 'pool' (GlobalAveragePool): its output 'relu' is defined a second "
             "time");
@@ -62,9 +62,9 @@ TEST(Validate, Nodes) {
             "graph 'main': two nodes are named 'relu'");
   EXPECT_EQ(refusal([](Model& m) { node(m, 2).name.clear(); }),
             "graph 'main': a node (GlobalAveragePool) has no name");
-  EXPECT_EQ(refusal([](Model& m) { node(m, 2).outputs.clear(); }),
-            "graph 'main': node 'pool' (GlobalAveragePool): it must have exactly one output, with "
-            "a name");
+  EXPECT_EQ(
+      refusal([](Model& m) { node(m, 2).outputs.clear(); }),
+      "graph 'main': node 'pool' (GlobalAveragePool): it has 0 outputs, the operator makes 1");
 }
 
 TEST(Validate, Attributes) {
@@ -79,7 +79,7 @@ TEST(Validate, Attributes) {
 TEST(Validate, Parameters) {
   EXPECT_EQ(refusal([](Model& m) { m.parameters.erase(m.parameters.begin()); }),
             "graph 'main': node 'conv' (Conv): its input 'conv.weight' is neither a graph input, "
-            "nor a parameter, nor the output of an earlier node");
+            "nor a parameter, nor a constant, nor the output of an earlier node");
   EXPECT_EQ(refusal([](Model& m) { m.parameters.push_back(m.parameters[0]); }),
             "parameter 'conv.weight': the name is used twice");
   EXPECT_EQ(refusal([](Model& m) { m.parameters[0].shape[2] = 0; }),
@@ -103,8 +103,10 @@ TEST(Validate, GraphsInputsAndOutputs) {
             "graph 'main': output 'probabilities' is not produced by any node");
   EXPECT_EQ(refusal([](Model& m) { m.graphs[0].outputs.push_back(m.graphs[0].outputs[0]); }),
             "graph 'main': output 'logits' is declared twice");
-  EXPECT_EQ(refusal([](Model& m) { m.graphs[0].inputs[0].name = "conv.weight"; }),
-            "graph 'main': input 'conv.weight' has the name of another input or of a parameter");
+  EXPECT_EQ(
+      refusal([](Model& m) { m.graphs[0].inputs[0].name = "conv.weight"; }),
+      "graph 'main': input 'conv.weight' has the name of another input, of a parameter or of a "
+      "constant");
   EXPECT_EQ(refusal([](Model& m) { m.graphs[0].inputs[0].shape[1] = Dim(-7); }),
             "graph 'main': input 'image': a dimension is negative");
   EXPECT_EQ(refusal([](Model& m) { m.graphs[0].inputs[0].type = static_cast<DataType>(77); }),

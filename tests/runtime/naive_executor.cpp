@@ -1,9 +1,11 @@
 #include "naive_executor.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <limits>
 #include <utility>
 
@@ -174,6 +176,27 @@ NaiveTensor gemm(const Node& node, const NaiveTensor& a, const NaiveTensor& b,
   return y;
 }
 
+/// Products of matrices: of every list of rows with one matrix, or pair by pair.
+NaiveTensor mat_mul(const NaiveTensor& a, const NaiveTensor& b) {
+  NaiveTensor y{a.shape, {}};
+  y.shape.back() = b.shape.back();
+  const int64_t rows = a.shape[a.shape.size() - 2];
+  const int64_t inner = a.shape.back();
+  const int64_t columns = b.shape.back();
+  for (int64_t row = 0; row < count(a.shape) / inner; ++row) {
+    const int64_t matrix = b.shape.size() == 2 ? 0 : row / rows;
+    for (int64_t column = 0; column < columns; ++column) {
+      double sum = 0;
+      for (int64_t k = 0; k < inner; ++k) {
+        sum += a.data[static_cast<size_t>(row * inner + k)] *
+               b.data[static_cast<size_t>((matrix * inner + k) * columns + column)];
+      }
+      y.data.push_back(sum);
+    }
+  }
+  return y;
+}
+
 NaiveTensor pad(const Node& node, const NaiveTensor& x) {
   const auto pads = node.attribute_ints("pads", {});
   std::vector<int64_t> shape = x.shape;
@@ -190,7 +213,12 @@ NaiveTensor pad(const Node& node, const NaiveTensor& x) {
   return y;
 }
 
+NaiveTensor constant(const graph::Constant& from);
+
 NaiveTensor parameter(const sparse::NestedModel& nested, const std::string& name, int level) {
+  if (const graph::Constant* found = nested.model.find_constant(name); found != nullptr) {
+    return constant(*found);
+  }
   const graph::Parameter* found = nested.model.find_parameter(name);
   if (found == nullptr) {
     std::fprintf(stderr, "no value '%s'\n", name.c_str());
@@ -203,21 +231,121 @@ NaiveTensor parameter(const sparse::NestedModel& nested, const std::string& name
   return {found->shape, std::vector<double>(values.begin(), values.end())};
 }
 
+NaiveTensor constant(const graph::Constant& from) {
+  const std::vector<int64_t> values = from.integers().value();
+  return {from.shape, std::vector<double>(values.begin(), values.end())};
+}
+
+NaiveTensor reshape(const NaiveTensor& x, const NaiveTensor& sizes) {
+  NaiveTensor y = x;
+  y.shape.clear();
+  int64_t known = 1;
+  for (size_t i = 0; i < sizes.data.size(); ++i) {
+    y.shape.push_back(sizes.data[i] == 0 ? x.shape[i] : static_cast<int64_t>(sizes.data[i]));
+    if (y.shape.back() > 0) known *= y.shape.back();
+  }
+  for (int64_t& size : y.shape) {
+    if (size < 0) size = count(x.shape) / known;
+  }
+  return y;
+}
+
+NaiveTensor transpose(const Node& node, const NaiveTensor& x) {
+  const std::vector<int64_t> order = node.attribute_ints("perm", {});
+  NaiveTensor y{{}, std::vector<double>(x.data.size())};
+  for (const int64_t axis : order) y.shape.push_back(x.shape[static_cast<size_t>(axis)]);
+  for (int64_t i = 0; i < count(y.shape); ++i) {
+    std::vector<int64_t> place(order.size());
+    int64_t rest = i;
+    for (size_t axis = order.size(); axis-- > 0;) {
+      place[static_cast<size_t>(order[axis])] = rest % y.shape[axis];
+      rest /= y.shape[axis];
+    }
+    int64_t from = 0;
+    for (size_t axis = 0; axis < place.size(); ++axis) from = from * x.shape[axis] + place[axis];
+    y.data[static_cast<size_t>(i)] = x.data[static_cast<size_t>(from)];
+  }
+  return y;
+}
+
+/// Along the last axis.
+NaiveTensor concat(const std::vector<NaiveTensor>& in) {
+  NaiveTensor y{in[0].shape, {}};
+  y.shape.back() = 0;
+  for (const NaiveTensor& x : in) y.shape.back() += x.shape.back();
+  for (int64_t row = 0; row < count(in[0].shape) / in[0].shape.back(); ++row) {
+    for (const NaiveTensor& x : in) {
+      const auto begin = x.data.begin() + row * x.shape.back();
+      y.data.insert(y.data.end(), begin, begin + x.shape.back());
+    }
+  }
+  return y;
+}
+
+/// Along the last axis.
+NaiveTensor softmax(NaiveTensor x) {
+  const int64_t size = x.shape.back();
+  for (int64_t row = 0; row < count(x.shape) / size; ++row) {
+    double* values = x.data.data() + row * size;
+    const double largest = *std::max_element(values, values + size);
+    double sum = 0;
+    for (int64_t i = 0; i < size; ++i) sum += values[i] = std::exp(values[i] - largest);
+    for (int64_t i = 0; i < size; ++i) values[i] /= sum;
+  }
+  return x;
+}
+
+/// With numpy's broadcasting.
+template <typename Function>
+NaiveTensor combine(const NaiveTensor& a, const NaiveTensor& b, const Function& function) {
+  const size_t rank = std::max(a.shape.size(), b.shape.size());
+  const auto size = [rank](const NaiveTensor& x, size_t axis) {
+    const size_t missing = rank - x.shape.size();
+    return axis < missing ? 1 : x.shape[axis - missing];
+  };
+  NaiveTensor y;
+  for (size_t axis = 0; axis < rank; ++axis) {
+    y.shape.push_back(std::max(size(a, axis), size(b, axis)));
+  }
+  for (int64_t i = 0; i < count(y.shape); ++i) {
+    std::array<int64_t, 2> from = {0, 0};
+    std::array<int64_t, 2> stride = {1, 1};
+    int64_t rest = i;
+    for (size_t axis = rank; axis-- > 0;) {
+      const int64_t place = rest % y.shape[axis];
+      rest /= y.shape[axis];
+      for (size_t k = 0; k < 2; ++k) {
+        const int64_t own = size(k == 0 ? a : b, axis);
+        from[k] += own == 1 ? 0 : place * stride[k];
+        stride[k] *= own;
+      }
+    }
+    y.data.push_back(
+        function(a.data[static_cast<size_t>(from[0])], b.data[static_cast<size_t>(from[1])]));
+  }
+  return y;
+}
+
 NaiveTensor apply_node(const Node& node, const std::vector<NaiveTensor>& in) {
   const NaiveTensor* third = in.size() > 2 ? &in[2] : nullptr;
   if (node.op_type == "Conv") return conv(node, in[0], in[1], third);
-  if (node.op_type == "Gemm" || node.op_type == "MatMul") return gemm(node, in[0], in[1], third);
+  if (node.op_type == "Gemm") return gemm(node, in[0], in[1], third);
+  if (node.op_type == "MatMul") return mat_mul(in[0], in[1]);
   if (node.op_type == "MaxPool" || node.op_type == "AveragePool") return pool(node, in[0]);
   if (node.op_type == "GlobalAveragePool") return global_average(in[0]);
   if (node.op_type == "BatchNormalization") {
     return batch_norm(node, in[0], in[1], in[2], in[3], in[4]);
   }
   if (node.op_type == "Pad") return pad(node, in[0]);
+  if (node.op_type == "Reshape") return reshape(in[0], in[1]);
+  if (node.op_type == "Transpose") return transpose(node, in[0]);
+  if (node.op_type == "Concat") return concat(in);
+  if (node.op_type == "Softmax") return softmax(in[0]);
+  if (node.op_type == "Add") return combine(in[0], in[1], std::plus<>());
+  if (node.op_type == "Mul") return combine(in[0], in[1], std::multiplies<>());
   NaiveTensor y = in[0];
   if (node.op_type == "Flatten") {
     y.shape = {y.shape[0], count(y.shape) / y.shape[0]};
-  } else if (node.op_type == "Add") {
-    for (size_t i = 0; i < y.data.size(); ++i) y.data[i] += in[1].data[i];
   } else if (node.op_type == "Relu") {
     for (double& value : y.data) value = std::max(value, 0.0);
   } else if (node.op_type != "Identity") {

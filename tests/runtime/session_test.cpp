@@ -190,11 +190,13 @@ TEST(Session, RefusesUnknownGraphsAndBadThreads) {
 TEST(Session, RefusesOperatorsThatItCannotRun) {
   graph::Model model;
   graph::GraphBuilder builder(model, "main");
-  builder.input("x", {"batch", 4});
-  builder.output(builder.node("odd", "Softmax", {"x"}), "y", {"batch", 4});
+  builder.input("x", {1, 1, 4, 4});
+  builder.input("kernel", {1, 1, 3, 3});
+  builder.output(builder.node("odd", "Conv", {"x", "kernel"}), "y", {1, 1, 2, 2});
   builder.finish();
   EXPECT_EQ(error_of(random_nested(model, {1.0}, 1), {}),
-            "graph 'main': node 'odd' (Softmax): the runtime cannot run this operator");
+            "graph 'main': node 'odd' (Conv): its input 'kernel' is computed, the runtime needs it "
+            "to be a parameter");
 }
 
 TEST(Session, RefusesToReloadWhatNeverCameFromAFile) {

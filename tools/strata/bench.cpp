@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/cpu_name.h"
+#include "runtime/random_tensors.h"
 #include "runtime/session.h"
 #include "tools/strata/inspection.h"
 #include "tools/strata/latency.h"
@@ -36,37 +37,6 @@ constexpr double kSteadyRatio = 1.5;
 constexpr const char* kLibtorch = "libtorch";
 constexpr const char* kAlone = "alone";
 
-/// Random inputs and room for the outputs of one session.
-struct Buffers {
-  std::vector<std::vector<float>> input_data;
-  std::vector<std::vector<float>> output_data;
-  std::vector<runtime::InputView> inputs;
-  std::vector<runtime::OutputView> outputs;
-};
-
-size_t element_count(const graph::ValueInfo& value) {
-  int64_t count = 1;
-  for (const graph::Dim& dim : value.shape) count *= dim.value();
-  return static_cast<size_t>(count);
-}
-
-Buffers make_buffers(const runtime::Session& session) {
-  Buffers buffers;
-  std::mt19937 generator(1);
-  for (const graph::ValueInfo& value : session.inputs()) {
-    std::vector<float>& data = buffers.input_data.emplace_back(element_count(value));
-    for (float& x : data) {
-      x = static_cast<float>(generator()) / 2147483648.0F - 1.0F;  // uniform in -1..1
-    }
-  }
-  for (const graph::ValueInfo& value : session.outputs()) {
-    buffers.output_data.emplace_back(element_count(value));
-  }
-  for (const auto& data : buffers.input_data) buffers.inputs.push_back({data});
-  for (auto& data : buffers.output_data) buffers.outputs.push_back({data});
-  return buffers;
-}
-
 void add_quantiles(Json& entry, const std::vector<double>& ms) {
   entry["p50_ms"] = quantile(ms, 0.5);
   entry["p90_ms"] = quantile(ms, 0.9);
@@ -77,14 +47,15 @@ void add_quantiles(Json& entry, const std::vector<double>& ms) {
 }
 
 /// Median microseconds per step at one level.
-std::vector<double> time_steps(runtime::Session& session, const Buffers& buffers, int level) {
+std::vector<double> time_steps(runtime::Session& session, const runtime::RandomTensors& buffers,
+                               int level) {
   const size_t count = session.steps().size();
   const std::vector<uint8_t> route(count, static_cast<uint8_t>(level));
   std::vector<int64_t> ns(count);
   std::vector<std::vector<double>> samples(count);
   for (int run = 0; run < kStepRuns; ++run) {
     stop_if_interrupted();
-    throw_if_error(session.run_timed(buffers.inputs, buffers.outputs, route, ns));
+    throw_if_error(session.run_timed(buffers.inputs(), buffers.outputs(), route, ns));
     for (size_t i = 0; i < count; ++i) samples[i].push_back(static_cast<double>(ns[i]) * 1e-3);
   }
   std::vector<double> medians;
@@ -231,7 +202,7 @@ class BenchVerb : public Verb {
     runtime::SessionOptions session_options;
     session_options.threads = threads;
     const auto session = value_or_throw(runtime::Session::create(model.reader, session_options));
-    const Buffers buffers = make_buffers(*session);
+    const runtime::RandomTensors buffers(*session);
 
     std::vector<int> levels;
     std::vector<Contender> contenders;
@@ -240,19 +211,26 @@ class BenchVerb : public Verb {
       levels.push_back(level);
       contenders.push_back({"level " + std::to_string(level),
                             [&session, &buffers, level] {
-                              throw_if_error(session->run(buffers.inputs, buffers.outputs, level));
+                              throw_if_error(
+                                  session->run(buffers.inputs(), buffers.outputs(), level));
                             },
                             {}});
     }
 #ifdef STRATA_TORCH_VERSION
     std::unique_ptr<LibtorchPeer> torch;
     if (is_peer(kLibtorch)) {
-      if (buffers.inputs.size() != 1 || buffers.outputs.size() != 1) {
+      if (buffers.inputs().size() != 1 || buffers.outputs().size() != 1) {
         throw Error("'" + file_ + "' cannot be compared with libtorch: its graph must have one " +
                     "input and one output");
       }
-      torch = std::make_unique<LibtorchPeer>(model.nested, threads, buffers.inputs.front().data,
-                                             buffers.outputs.front().data.size());
+      const runtime::InputView& input = buffers.inputs().front();
+      if (input.type != graph::DataType::kFloat32) {
+        throw Error("'" + file_ +
+                    "' cannot be compared with libtorch: its input is not of float32");
+      }
+      torch = std::make_unique<LibtorchPeer>(
+          model.nested, threads, std::span(static_cast<const float*>(input.data), input.elements),
+          buffers.outputs().front().elements);
       contenders.push_back({kLibtorch, [&torch] { torch->run(); }, {}});
     }
 #endif
@@ -262,10 +240,11 @@ class BenchVerb : public Verb {
         stop_if_interrupted();
         alone.push_back(std::make_unique<LevelAlonePeer>(
             model.nested, level, model.reader->value_type(), session_options));
-        contenders.push_back(
-            {alone.back()->name(),
-             [&buffers, peer = alone.back().get()] { peer->run(buffers.inputs, buffers.outputs); },
-             {}});
+        contenders.push_back({alone.back()->name(),
+                              [&buffers, peer = alone.back().get()] {
+                                peer->run(buffers.inputs(), buffers.outputs());
+                              },
+                              {}});
       }
     }
 

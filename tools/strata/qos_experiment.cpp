@@ -16,7 +16,7 @@
 
 #include "core/clock.h"
 #include "runtime/live_state.h"
-#include "tools/strata/random_inputs.h"
+#include "runtime/random_tensors.h"
 #include "train/error.h"
 
 namespace strata::cli {
@@ -75,7 +75,7 @@ class Switcher {
 /// One policy's session and what it needs to run.
 struct Server {
   runtime::Session* session = nullptr;
-  RandomInputs buffers;
+  runtime::RandomTensors buffers;
   route::PolicyOptions policy;
   runtime::LiveSnapshot live;
   double metric_sum = 0;
@@ -127,8 +127,12 @@ class Experiment {
         options_(options),
         profile_(value_or_throw(route::Profile::create(recording.profile))) {
     for (size_t i = 0; i < sessions.size(); ++i) {
-      Server server{
-          sessions[i].get(), RandomInputs(*sessions[i]), recording.policies[i].options, {}, 0, 0};
+      Server server{sessions[i].get(),
+                    runtime::RandomTensors(*sessions[i]),
+                    recording.policies[i].options,
+                    {},
+                    0,
+                    0};
       if (options.give_up) server.policy.on_infeasible = route::OnInfeasible::kGiveUp;
       describe(server.live, recording.policies[i].name);
       servers_.push_back(std::move(server));

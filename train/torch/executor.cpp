@@ -3,8 +3,10 @@
 #include "train/torch/executor.h"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "train/error.h"
@@ -13,8 +15,9 @@ namespace strata::train {
 namespace {
 
 using Arguments = std::vector<at::Tensor>;
-using Kernel = std::function<at::Tensor(Arguments&, const Pass&)>;
-using Factory = Kernel (*)(const graph::Node&);
+using Kernel = OperatorKernel;
+using Constants = std::span<const graph::Constant* const>;  ///< [input], null unless constant
+using Factory = Kernel (*)(const graph::Node&, Constants);
 using Ints = std::vector<int64_t>;
 
 [[noreturn]] void fail(const graph::Node& node, const std::string& reason) {
@@ -85,12 +88,12 @@ at::Tensor pad_spatially(const at::Tensor& input, const Window& window, double v
   return at::constant_pad_nd(input, pads, value);
 }
 
-Kernel make_concat(const graph::Node& node) {
+Kernel make_concat(const graph::Node& node, Constants /*constants*/) {
   const int64_t axis = node.attribute_int("axis", 0);
   return [=](Arguments& in, const Pass&) { return at::cat(in, axis); };
 }
 
-Kernel make_conv(const graph::Node& node) {
+Kernel make_conv(const graph::Node& node, Constants /*constants*/) {
   const int64_t group = node.attribute_int("group", 1);
   // The kernel's shape is the weight's; without the attribute the rank is known at run time only.
   const graph::Node* source = &node;
@@ -134,7 +137,7 @@ at::Tensor imitate_inference(const Arguments& in, double epsilon) {
                         epsilon, /*cudnn_enabled=*/false);
 }
 
-Kernel make_batch_normalization(const graph::Node& node) {
+Kernel make_batch_normalization(const graph::Node& node, Constants /*constants*/) {
   const double epsilon = node.attribute_float("epsilon", 1e-5F);
   return [=](Arguments& in, const Pass& pass) {
     if (pass.imitate_inference) return imitate_inference(in, epsilon);
@@ -152,13 +155,13 @@ bool may_overwrite(const at::Tensor& tensor) {
          tensor.storage().use_count() == 1;
 }
 
-Kernel make_relu(const graph::Node&) {
+Kernel make_relu(const graph::Node& /*node*/, Constants /*constants*/) {
   return [](Arguments& in, const Pass&) {
     return may_overwrite(in[0]) ? at::relu_(in[0]) : at::relu(in[0]);
   };
 }
 
-Kernel make_add(const graph::Node&) {
+Kernel make_add(const graph::Node& /*node*/, Constants /*constants*/) {
   return [](Arguments& in, const Pass&) {
     const bool same_shape = in[0].sizes() == in[1].sizes();
     return same_shape && may_overwrite(in[0]) ? in[0].add_(in[1]) : at::add(in[0], in[1]);
@@ -187,7 +190,7 @@ at::Tensor without_windows_past(const at::Tensor& input, const Window& window, a
   return output;
 }
 
-Kernel make_max_pool(const graph::Node& node) {
+Kernel make_max_pool(const graph::Node& node, Constants /*constants*/) {
   const Window fixed = window_of(node, node.attribute_ints("kernel_shape", {}));
   if (fixed.kernel.size() != 2) fail(node, "only two spatial dimensions are supported");
   return [=](Arguments& in, const Pass&) {
@@ -203,7 +206,7 @@ Kernel make_max_pool(const graph::Node& node) {
   };
 }
 
-Kernel make_average_pool(const graph::Node& node) {
+Kernel make_average_pool(const graph::Node& node, Constants /*constants*/) {
   const Window fixed = window_of(node, node.attribute_ints("kernel_shape", {}));
   if (fixed.kernel.size() != 2) fail(node, "only two spatial dimensions are supported");
   for (const int64_t dilation : fixed.dilations) {
@@ -227,7 +230,7 @@ Kernel make_average_pool(const graph::Node& node) {
   };
 }
 
-Kernel make_global_average_pool(const graph::Node&) {
+Kernel make_global_average_pool(const graph::Node& /*node*/, Constants /*constants*/) {
   return [](Arguments& in, const Pass&) {
     if (in[0].is_mkldnn()) return at::adaptive_avg_pool2d(in[0], {1, 1}).to_dense();
     Ints spatial;
@@ -236,7 +239,7 @@ Kernel make_global_average_pool(const graph::Node&) {
   };
 }
 
-Kernel make_flatten(const graph::Node& node) {
+Kernel make_flatten(const graph::Node& node, Constants /*constants*/) {
   const int64_t axis = node.attribute_int("axis", 1);
   return [=](Arguments& in, const Pass&) {
     int64_t rows = 1;
@@ -246,7 +249,7 @@ Kernel make_flatten(const graph::Node& node) {
   };
 }
 
-Kernel make_gemm(const graph::Node& node) {
+Kernel make_gemm(const graph::Node& node, Constants /*constants*/) {
   const double alpha = node.attribute_float("alpha", 1.0F);
   const double beta = node.attribute_float("beta", 1.0F);
   const bool transpose_a = node.attribute_int("transA", 0) != 0;
@@ -260,11 +263,11 @@ Kernel make_gemm(const graph::Node& node) {
   };
 }
 
-Kernel make_mat_mul(const graph::Node&) {
+Kernel make_mat_mul(const graph::Node& /*node*/, Constants /*constants*/) {
   return [](Arguments& in, const Pass&) { return at::matmul(in[0], in[1]); };
 }
 
-Kernel make_pad(const graph::Node& node) {
+Kernel make_pad(const graph::Node& node, Constants /*constants*/) {
   if (node.attribute_string("mode", "constant") != "constant") {
     fail(node, "only mode 'constant' is supported");
   }
@@ -281,15 +284,51 @@ Kernel make_pad(const graph::Node& node) {
   return [=](Arguments& in, const Pass&) { return at::constant_pad_nd(in[0], reversed, value); };
 }
 
-Kernel make_softmax(const graph::Node& node) {
+Kernel make_softmax(const graph::Node& node, Constants /*constants*/) {
   const int64_t axis = node.attribute_int("axis", -1);
   return [=](Arguments& in, const Pass&) { return at::softmax(in[0], axis); };
 }
 
-Kernel make_identity(const graph::Node&) {
+Kernel make_identity(const graph::Node& /*node*/, Constants /*constants*/) {
   return [](Arguments& in, const Pass&) { return in[0]; };
 }
 
+/// The integers of a constant input, which fix the kernel when it is made.
+Ints integers_of(const graph::Node& node, Constants constants, size_t index) {
+  std::optional<Ints> values;
+  if (index < constants.size() && constants[index] != nullptr) {
+    values = constants[index]->integers();
+  }
+  if (!values) fail(node, "its input " + std::to_string(index) + " must be constant integers");
+  return *std::move(values);
+}
+
+Kernel make_mul(const graph::Node& /*node*/, Constants /*constants*/) {
+  return [](Arguments& in, const Pass&) { return at::mul(in[0], in[1]); };
+}
+
+Kernel make_reshape(const graph::Node& node, Constants constants) {
+  const bool zero_is_size = node.attribute_int("allowzero", 0) != 0;
+  const Ints target = integers_of(node, constants, 1);
+  return [=](Arguments& in, const Pass&) {
+    Ints shape = target;
+    for (size_t i = 0; i < shape.size() && !zero_is_size; ++i) {
+      if (shape[i] == 0) shape[i] = in[0].size(static_cast<int64_t>(i));
+    }
+    return in[0].reshape(shape);
+  };
+}
+
+Kernel make_transpose(const graph::Node& node, Constants /*constants*/) {
+  const Ints order = node.attribute_ints("perm", {});
+  return [=](Arguments& in, const Pass&) {
+    Ints axes = order;
+    for (int64_t i = in[0].dim(); order.empty() && i-- > 0;) axes.push_back(i);
+    return in[0].permute(axes);
+  };
+}
+
+/// Keyed by the operator's name, after "DOMAIN." where it is not ONNX's own.
 const std::map<std::string, Factory, std::less<>>& factories() {
   static const std::map<std::string, Factory, std::less<>> kTable = {
       {"Add", make_add},
@@ -303,32 +342,66 @@ const std::map<std::string, Factory, std::less<>>& factories() {
       {"Identity", make_identity},
       {"MatMul", make_mat_mul},
       {"MaxPool", make_max_pool},
+      {"Mul", make_mul},
       {"Pad", make_pad},
       {"Relu", make_relu},
+      {"Reshape", make_reshape},
       {"Softmax", make_softmax},
+      {"Transpose", make_transpose},
   };
   return kTable;
 }
 
-}  // namespace
-
-Executor::Kernel Executor::make_kernel(const graph::Node& node) {
-  const auto found = node.domain.empty() ? factories().find(node.op_type) : factories().end();
+OperatorKernel make_kernel(const graph::Node& node, Constants constants) {
+  const std::string key = (node.domain.empty() ? "" : node.domain + ".") + node.op_type;
+  const auto found = factories().find(key);
   if (found == factories().end()) fail(node, "the operator is not known to training");
-  return found->second(node);
+  return found->second(node, constants);
 }
+
+at::Tensor tensor_of(const graph::Constant& constant) {
+  constexpr auto kScalarType = [](graph::DataType type) {
+    switch (type) {
+      case graph::DataType::kUint8:
+        return at::kByte;
+      case graph::DataType::kInt8:
+        return at::kChar;
+      case graph::DataType::kInt32:
+        return at::kInt;
+      case graph::DataType::kInt64:
+        return at::kLong;
+      case graph::DataType::kBool:
+        return at::kBool;
+      case graph::DataType::kFloat16:
+        return at::kHalf;
+      case graph::DataType::kFloat32:
+        return at::kFloat;
+    }
+    return at::kFloat;
+  };
+  at::Tensor tensor = at::empty(constant.shape, kScalarType(constant.type));
+  std::memcpy(tensor.data_ptr(), constant.data.data(), constant.data.size());
+  return tensor;
+}
+
+}  // namespace
 
 Executor::Executor(const graph::Model& model, const graph::Graph& graph) : graph_(&graph) {
   std::map<std::string, size_t, std::less<>> slots;
   std::map<std::string, size_t, std::less<>> parameters;
   std::map<std::string, size_t, std::less<>> producers;
   for (size_t i = 0; i < model.parameters.size(); ++i) parameters[model.parameters[i].name] = i;
+  std::map<std::string, size_t, std::less<>> constants;
+  for (size_t i = 0; i < model.constants.size(); ++i) {
+    constants[model.constants[i].name] = i;
+    constants_.push_back(tensor_of(model.constants[i]));
+  }
   for (const graph::ValueInfo& input : graph.inputs) slots[input.name] = slot_count_++;
 
   for (size_t n = 0; n < graph.nodes.size(); ++n) {
     const graph::Node& node = graph.nodes[n];
     Operation operation;
-    operation.kernel = make_kernel(node);
+    std::vector<const graph::Constant*> node_constants;
     size_t leader = n;
     bool applies_weight = false;
     for (const std::string& name : node.inputs) {
@@ -339,21 +412,30 @@ Executor::Executor(const graph::Model& model, const graph::Graph& graph) : graph
         source = {Source::Kind::kParameter, parameter->second, false};
         applies_weight = applies_weight ||
                          model.parameters[parameter->second].role == graph::ParameterRole::kWeight;
+      } else if (const auto constant = constants.find(name); constant != constants.end()) {
+        source = {Source::Kind::kConstant, constant->second, false};
       } else if (!name.empty()) {
         fail(node, "its input '" + name + "' is defined nowhere before it");
       }
       operation.inputs.push_back(source);
+      node_constants.push_back(
+          source.kind == Source::Kind::kConstant ? &model.constants[source.index] : nullptr);
     }
+    operation.kernel = make_kernel(node, node_constants);
     if (node.op_type == "BatchNormalization") {
       if (const auto producer = producers.find(node.inputs.at(0)); producer != producers.end()) {
         leader = leader_[producer->second];
       }
     }
-    for (size_t i = 0; i < node.outputs.size(); ++i) {
-      if (i > 0 && !node.outputs[i].empty()) fail(node, "only the first output is supported");
+    operation.first_output = slot_count_;
+    operation.output_count = node.outputs.size();
+    for (const std::string& output : node.outputs) {
+      if (!output.empty()) {
+        slots[output] = slot_count_;
+        producers[output] = n;
+      }
+      ++slot_count_;
     }
-    operation.output = slots[node.outputs.at(0)] = slot_count_++;
-    producers[node.outputs[0]] = n;
     leader_.push_back(leader);
     if (applies_weight) weight_nodes_.push_back(n);
     operations_.push_back(std::move(operation));
@@ -410,13 +492,19 @@ std::vector<at::Tensor> Executor::forward(std::span<const at::Tensor> inputs,
         case Source::Kind::kParameter:
           arguments.push_back(level[source.index]);
           break;
+        case Source::Kind::kConstant:
+          arguments.push_back(constants_[source.index].to(inputs[0].device()));
+          break;
         case Source::Kind::kValue:
           arguments.push_back(source.last_use ? std::move(slots[source.index])
                                               : slots[source.index]);
           break;
       }
     }
-    slots[operation.output] = operation.kernel(arguments, pass);
+    std::vector<at::Tensor> results = operation.kernel(arguments, pass);
+    for (size_t i = 0; i < std::min(results.size(), operation.output_count); ++i) {
+      slots[operation.first_output + i] = std::move(results[i]);
+    }
   }
   std::vector<at::Tensor> outputs;
   outputs.reserve(output_slots_.size());

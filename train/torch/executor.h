@@ -7,6 +7,8 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <ATen/ATen.h>
@@ -31,6 +33,34 @@ struct Pass {
   double momentum = 0.1;  ///< weight of the batch in the running statistics
 };
 
+/// What an operator does to its arguments (undefined where omitted). It may overwrite them.
+class OperatorKernel {
+ public:
+  using Arguments = std::vector<at::Tensor>;
+
+  OperatorKernel() = default;
+  /// From a function of (Arguments&, const Pass&) that returns one tensor, or all outputs.
+  template <typename F>
+  OperatorKernel(F function) {  // NOLINT(google-explicit-constructor)
+    if constexpr (std::is_same_v<std::invoke_result_t<F, Arguments&, const Pass&>, at::Tensor>) {
+      function_ = [function = std::move(function)](Arguments& in, const Pass& pass) {
+        std::vector<at::Tensor> outputs;
+        outputs.push_back(function(in, pass));
+        return outputs;
+      };
+    } else {
+      function_ = std::move(function);
+    }
+  }
+
+  std::vector<at::Tensor> operator()(Arguments& in, const Pass& pass) const {
+    return function_(in, pass);
+  }
+
+ private:
+  std::function<std::vector<at::Tensor>(Arguments&, const Pass&)> function_;
+};
+
 /// Immutable after construction. `model` and `graph` must outlive it. Throws Error for an operator
 /// or an attribute that it cannot execute, naming the node.
 class Executor {
@@ -53,25 +83,24 @@ class Executor {
                                                 const Route& route, const Pass& pass) const;
 
  private:
-  using Arguments = std::vector<at::Tensor>;
-  using Kernel = std::function<at::Tensor(Arguments&, const Pass&)>;
+  using Arguments = OperatorKernel::Arguments;
 
-  /// Where an argument comes from: a value slot, a parameter, or nowhere (omitted).
+  /// Where an argument comes from: a value slot, a parameter, a constant, or nowhere (omitted).
   struct Source {
-    enum class Kind : uint8_t { kNone, kValue, kParameter } kind = Kind::kNone;
+    enum class Kind : uint8_t { kNone, kValue, kParameter, kConstant } kind = Kind::kNone;
     size_t index = 0;
     bool last_use = false;  ///< of a value slot that is no graph output
   };
   struct Operation {
-    Kernel kernel;
+    OperatorKernel kernel;
     std::vector<Source> inputs;
-    size_t output = 0;  ///< value slot
+    size_t first_output = 0;  ///< value slot; the other outputs follow
+    size_t output_count = 0;
   };
-
-  static Kernel make_kernel(const graph::Node& node);
 
   const graph::Graph* graph_;
   std::vector<Operation> operations_;
+  std::vector<at::Tensor> constants_;  ///< as Model::constants, in main memory
   std::vector<size_t> output_slots_;
   std::vector<size_t> weight_nodes_;
   std::vector<size_t> leader_;  ///< [node] whose level this node takes; itself unless normalisation
