@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -52,11 +53,28 @@ inline Result<Shape> broadcast_shape(const NodeInputs& in) {
   return broadcast(in.shape(0), in.shape(1));
 }
 
+/// What a Slice takes of one axis.
+struct SliceAxis {
+  int64_t start = 0;
+  int64_t step = 1;
+  Dim count;  ///< unknown where the axis is
+};
+
+/// Resolves the inputs of Slice against its data's shape; one entry per axis. Errors: counts that
+/// differ, axes out of range, a step of 0.
+Result<std::vector<SliceAxis>> read_slices(const Shape& input, const std::vector<int64_t>& starts,
+                                           const std::vector<int64_t>& ends,
+                                           const std::optional<std::vector<int64_t>>& axes,
+                                           const std::optional<std::vector<int64_t>>& steps);
+
 /// The sets that make up the table, one per file of operators/.
 std::vector<Operator> arithmetic_operators();
+std::vector<Operator> elementwise_operators();
 std::vector<Operator> layout_operators();
 std::vector<Operator> matrix_operators();
 std::vector<Operator> normalisation_operators();
+std::vector<Operator> reduction_operators();
+std::vector<Operator> selection_operators();
 std::vector<Operator> window_operators();
 
 }  // namespace strata::graph

@@ -281,6 +281,10 @@ Status Planner::plan_pad(const Node& node, Step& step) {
   step.kind = StepKind::kPad;
   step.label = "pad";
   STRATA_RETURN_IF_ERROR(require_input(node, step, 4));
+  if (node.attribute_string("mode", "constant") != "constant" ||
+      node.attribute_float("value", 0) != 0) {
+    return unsupported("the runtime pads planes with zeros only");
+  }
   const std::vector<int64_t> pads = node.attribute_ints("pads", {});
   for (size_t i = 0; i < pads.size() / 2; ++i) step.origin[i] = pads[i];
   return {};

@@ -113,8 +113,11 @@ TEST(InferShapes, PadAddsBothEnds) {
   EXPECT_EQ(inferred("Pad", {Shape{2, 4}}, {{"pads", Ints{0, 1}}}),
             refusal("Pad", "attribute 'pads' has 2 values, expected 4"));
   EXPECT_EQ(inferred("Pad", {Shape{2, 4}},
-                     {{"pads", Ints{0, 0, 0, 0}}, {"mode", std::string("reflect")}}),
-            refusal("Pad", "only padding with the constant 0 is supported"));
+                     {{"pads", Ints{0, 4, 0, 0}}, {"mode", std::string("reflect")}}),
+            refusal("Pad", "axis 1 of size 4 reflects less than 4 elements"));
+  EXPECT_EQ(
+      inferred("Pad", {Shape{2, 4}}, {{"pads", Ints{0, 0, 0, 0}}, {"mode", std::string("wrap")}}),
+      refusal("Pad", "padding of mode 'wrap' is not supported"));
 }
 
 TEST(InferShapes, ConcatSumsOneAxis) {

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "train/error.h"
+#include "train/torch/general_operators.h"
 
 namespace strata::train {
 namespace {
@@ -17,7 +18,7 @@ namespace {
 using Arguments = std::vector<at::Tensor>;
 using Kernel = OperatorKernel;
 using Constants = std::span<const graph::Constant* const>;  ///< [input], null unless constant
-using Factory = Kernel (*)(const graph::Node&, Constants);
+using Factory = OperatorFactory;
 using Ints = std::vector<int64_t>;
 
 [[noreturn]] void fail(const graph::Node& node, const std::string& reason) {
@@ -268,9 +269,7 @@ Kernel make_mat_mul(const graph::Node& /*node*/, Constants /*constants*/) {
 }
 
 Kernel make_pad(const graph::Node& node, Constants /*constants*/) {
-  if (node.attribute_string("mode", "constant") != "constant") {
-    fail(node, "only mode 'constant' is supported");
-  }
+  const std::string mode = node.attribute_string("mode", "constant");
   if (node.inputs.size() > 1) fail(node, "pads must be an attribute, not an input");
   const Ints pads = node.attribute_ints("pads", {});
   const double value = node.attribute_float("value", 0.0F);
@@ -281,7 +280,26 @@ Kernel make_pad(const graph::Node& node, Constants /*constants*/) {
     reversed.push_back(pads[i]);
     reversed.push_back(pads[i + rank]);
   }
-  return [=](Arguments& in, const Pass&) { return at::constant_pad_nd(in[0], reversed, value); };
+  if (mode == "constant") {
+    return [=](Arguments& in, const Pass&) { return at::constant_pad_nd(in[0], reversed, value); };
+  }
+  const bool edge = mode == "edge";
+  if (!edge && mode != "reflect") fail(node, "mode '" + mode + "' is not supported");
+  return [=](Arguments& in, const Pass&) {  // libtorch pads the last axes only: pick places instead
+    at::Tensor out = in[0];
+    for (size_t axis = 0; axis < rank; ++axis) {
+      const int64_t size = in[0].size(static_cast<int64_t>(axis));
+      if (pads[axis] == 0 && pads[axis + rank] == 0) continue;
+      Ints places;
+      for (int64_t at = -pads[axis]; at < size + pads[axis + rank]; ++at) {
+        const int64_t reflected = at < 0 ? -at : at >= size ? 2 * (size - 1) - at : at;
+        places.push_back(edge ? std::clamp<int64_t>(at, 0, size - 1) : reflected);
+      }
+      out = out.index_select(static_cast<int64_t>(axis),
+                             at::tensor(places, at::kLong).to(out.device()));
+    }
+    return out;
+  };
 }
 
 Kernel make_softmax(const graph::Node& node, Constants /*constants*/) {
@@ -354,9 +372,12 @@ const std::map<std::string, Factory, std::less<>>& factories() {
 
 OperatorKernel make_kernel(const graph::Node& node, Constants constants) {
   const std::string key = (node.domain.empty() ? "" : node.domain + ".") + node.op_type;
-  const auto found = factories().find(key);
-  if (found == factories().end()) fail(node, "the operator is not known to training");
-  return found->second(node, constants);
+  for (const auto* table : {&factories(), &general_operators()}) {
+    if (const auto found = table->find(key); found != table->end()) {
+      return found->second(node, constants);
+    }
+  }
+  fail(node, "the operator is not known to training");
 }
 
 at::Tensor tensor_of(const graph::Constant& constant) {
@@ -474,42 +495,60 @@ Route Executor::switched_route(size_t point, int from, int to) const {
   return route;
 }
 
+Executor::Values Executor::begin(std::span<const at::Tensor> inputs) const {
+  Values values{std::vector<at::Tensor>(slot_count_), at::kCPU};
+  if (!inputs.empty()) values.device = inputs[0].device();
+  std::copy(inputs.begin(), inputs.end(), values.slots.begin());
+  return values;
+}
+
+std::vector<at::Tensor> Executor::arguments(size_t node, const Values& values,
+                                            const LevelTensors& level) const {
+  std::vector<at::Tensor> all;
+  for (const Source& source : operations_[node].inputs) {
+    switch (source.kind) {
+      case Source::Kind::kNone:
+        all.emplace_back();
+        break;
+      case Source::Kind::kParameter:
+        all.push_back(level[source.index]);
+        break;
+      case Source::Kind::kConstant:
+        all.push_back(constants_[source.index].to(values.device));
+        break;
+      case Source::Kind::kValue:
+        all.push_back(values.slots[source.index]);
+        break;
+    }
+  }
+  return all;
+}
+
+void Executor::run(size_t node, Values& values, const LevelTensors& level, const Pass& pass) const {
+  const Operation& operation = operations_[node];
+  Arguments all = arguments(node, values, level);
+  for (const Source& source : operation.inputs) {
+    if (source.last_use) values.slots[source.index] = at::Tensor();
+  }
+  std::vector<at::Tensor> results = operation.kernel(all, pass);
+  for (size_t i = 0; i < std::min(results.size(), operation.output_count); ++i) {
+    values.slots[operation.first_output + i] = std::move(results[i]);
+  }
+}
+
+std::vector<at::Tensor> Executor::outputs(const Values& values) const {
+  std::vector<at::Tensor> all;
+  all.reserve(output_slots_.size());
+  for (const size_t slot : output_slots_) all.push_back(values.slots[slot]);
+  return all;
+}
+
 std::vector<at::Tensor> Executor::forward(std::span<const at::Tensor> inputs,
                                           std::span<const LevelTensors> levels, const Route& route,
                                           const Pass& pass) const {
-  std::vector<at::Tensor> slots(slot_count_);
-  std::copy(inputs.begin(), inputs.end(), slots.begin());
-  Arguments arguments;
-  for (size_t n = 0; n < operations_.size(); ++n) {
-    const Operation& operation = operations_[n];
-    const LevelTensors& level = levels[route[n]];
-    arguments.clear();
-    for (const Source& source : operation.inputs) {
-      switch (source.kind) {
-        case Source::Kind::kNone:
-          arguments.emplace_back();
-          break;
-        case Source::Kind::kParameter:
-          arguments.push_back(level[source.index]);
-          break;
-        case Source::Kind::kConstant:
-          arguments.push_back(constants_[source.index].to(inputs[0].device()));
-          break;
-        case Source::Kind::kValue:
-          arguments.push_back(source.last_use ? std::move(slots[source.index])
-                                              : slots[source.index]);
-          break;
-      }
-    }
-    std::vector<at::Tensor> results = operation.kernel(arguments, pass);
-    for (size_t i = 0; i < std::min(results.size(), operation.output_count); ++i) {
-      slots[operation.first_output + i] = std::move(results[i]);
-    }
-  }
-  std::vector<at::Tensor> outputs;
-  outputs.reserve(output_slots_.size());
-  for (const size_t slot : output_slots_) outputs.push_back(slots[slot]);
-  return outputs;
+  Values values = begin(inputs);
+  for (size_t n = 0; n < operations_.size(); ++n) run(n, values, levels[route[n]], pass);
+  return outputs(values);
 }
 
 }  // namespace strata::train

@@ -76,6 +76,25 @@ class Executor {
   /// keeps the level of the node that feeds it.
   [[nodiscard]] Route switched_route(size_t point, int from, int to) const;
 
+  /// The values of one inference while it goes node by node.
+  struct Values {
+    std::vector<at::Tensor> slots;
+    at::Device device = at::kCPU;  ///< where constants are wanted
+  };
+
+  /// For callers that go node by node: begin(), then run() for every node in graph order.
+  [[nodiscard]] Values begin(std::span<const at::Tensor> inputs) const;
+  /// What `node` reads, in its order; undefined where an input is omitted.
+  [[nodiscard]] std::vector<at::Tensor> arguments(size_t node, const Values& values,
+                                                  const LevelTensors& level) const;
+  /// Runs one node; values that no later node reads are freed.
+  void run(size_t node, Values& values, const LevelTensors& level, const Pass& pass) const;
+  /// What `node` has made first.
+  [[nodiscard]] at::Tensor& output(size_t node, Values& values) const {
+    return values.slots[operations_[node].first_output];
+  }
+  [[nodiscard]] std::vector<at::Tensor> outputs(const Values& values) const;
+
   /// inputs[i] is the graph's input i; returns the graph's outputs. Running statistics in `levels`
   /// are changed in place where `pass` says so.
   [[nodiscard]] std::vector<at::Tensor> forward(std::span<const at::Tensor> inputs,

@@ -50,8 +50,8 @@ Result<Shape> infer_pad(const NodeInputs& in) {
   const Node& node = in.node;
   Shape output = in.shape(0);
   const std::string mode = node.attribute_string("mode", "constant");
-  if (mode != "constant" || node.attribute_float("value", 0) != 0) {
-    return unsupported("only padding with the constant 0 is supported");
+  if (mode != "constant" && mode != "edge" && mode != "reflect") {
+    return unsupported("padding of mode '" + mode + "' is not supported");
   }
   const std::vector<int64_t> pads = node.attribute_ints("pads", {});
   if (pads.size() != output.size() * 2) {
@@ -66,6 +66,11 @@ Result<Shape> infer_pad(const NodeInputs& in) {
                               std::to_string(kMaxDimension));
     }
     if (begin == 0 && end == 0) continue;
+    if (mode == "reflect" && output[i].known() && std::max(begin, end) >= output[i].value()) {
+      return invalid_argument("axis " + std::to_string(i) + " of size " +
+                              std::to_string(output[i].value()) + " reflects less than " +
+                              std::to_string(std::max(begin, end)) + " elements");
+    }
     output[i] = output[i].known() ? Dim(output[i].value() + begin + end) : Dim();
   }
   return output;

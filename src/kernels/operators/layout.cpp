@@ -1,6 +1,8 @@
 // Operators that move elements without computing with them.
+#include <algorithm>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "kernels/operators/support.h"
@@ -96,6 +98,79 @@ class TransposeKernel final : public OperatorKernel {
   int64_t rows_ = 1;
 };
 
+/// Every element of the output is one of the input, found along each axis by a table, or the
+/// filling.
+class PadKernel final : public OperatorKernel {
+ public:
+  explicit PadKernel(const OperatorSite& site)
+      : sizes_(site.outputs[0].shape), filling_(site.node.attribute_float("value", 0)) {
+    const std::vector<int64_t>& shape = site.inputs[0].shape;
+    const std::vector<int64_t> pads = site.node.attribute_ints("pads", {});
+    const std::string mode = site.node.attribute_string("mode", "constant");
+    int64_t stride = 1;
+    sources_.resize(shape.size());
+    for (size_t axis = shape.size(); axis-- > 0;) {
+      for (int64_t i = 0; i < sizes_[axis]; ++i) {
+        sources_[axis].push_back(source(i - pads[axis], shape[axis], mode));
+        if (sources_[axis].back() > 0) sources_[axis].back() *= stride;
+      }
+      stride *= shape[axis];
+    }
+    if (sizes_.empty()) {
+      sizes_ = {1};
+      sources_ = {{0}};
+    }
+    for (size_t axis = 0; axis + 1 < sizes_.size(); ++axis) rows_ *= sizes_[axis];
+  }
+
+  Status run(const OperatorData& data, ThreadPool& pool) const override {
+    const auto* input = data.input<float>(0);
+    auto* output = data.output<float>(0);
+    const int64_t length = sizes_.back();
+    for_ranges(pool, rows_, length, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        int64_t offset = 0;
+        int64_t rest = row;
+        bool inside = true;
+        for (size_t axis = sizes_.size() - 1; axis-- > 0;) {
+          const int64_t from = sources_[axis][static_cast<size_t>(rest % sizes_[axis])];
+          inside = inside && from >= 0;
+          offset += from;
+          rest /= sizes_[axis];
+        }
+        fill_row(inside ? input + offset : nullptr, output + row * length);
+      }
+    });
+    return {};
+  }
+
+ private:
+  /// `input` is null where the whole row is filling.
+  void fill_row(const float* input, float* output) const {
+    for (const int64_t from : sources_.back()) {
+      *output++ = input != nullptr && from >= 0 ? input[from] : filling_;
+    }
+  }
+  /// Where element `at` of an axis, counted from the input's first, comes from; -1: nowhere.
+  static int64_t source(int64_t at, int64_t size, const std::string& mode) {
+    if (mode == "edge") return std::clamp<int64_t>(at, 0, size - 1);
+    if (mode == "reflect" && at < 0) return -at;
+    if (mode == "reflect" && at >= size) return 2 * (size - 1) - at;
+    return at >= 0 && at < size ? at : kNowhere;
+  }
+
+  static constexpr int64_t kNowhere = -1;
+  std::vector<int64_t> sizes_;                 ///< of the output
+  std::vector<std::vector<int64_t>> sources_;  ///< [axis][place] offset in the input, or negative
+  int64_t rows_ = 1;
+  float filling_;
+};
+
+MadeOperator make_pad(const OperatorSite& site) {
+  STRATA_RETURN_IF_ERROR(require_float(site));
+  return MadeOperator(std::make_shared<PadKernel>(site));
+}
+
 MadeOperator make_concat(const OperatorSite& site) {
   return MadeOperator(std::make_shared<ConcatKernel>(site));
 }
@@ -118,6 +193,7 @@ MadeOperator make_transpose(const OperatorSite& site) {
 std::span<const OperatorEntry> layout_kernels() {
   static constexpr std::array kEntries = {
       OperatorEntry{"", "Concat", make_concat},
+      OperatorEntry{"", "Pad", make_pad},
       OperatorEntry{"", "Transpose", make_transpose},
   };
   return kEntries;

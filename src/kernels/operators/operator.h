@@ -92,8 +92,11 @@ struct OperatorEntry {
 
 /// The sets that make up the table.
 std::span<const OperatorEntry> arithmetic_kernels();
+std::span<const OperatorEntry> elementwise_kernels();
 std::span<const OperatorEntry> layout_kernels();
 std::span<const OperatorEntry> matrix_kernels();
 std::span<const OperatorEntry> normalisation_kernels();
+std::span<const OperatorEntry> reduction_kernels();
+std::span<const OperatorEntry> selection_kernels();
 
 }  // namespace strata::kernels
