@@ -2,6 +2,7 @@
 // already; only what opset 13 words differently is rewritten here (Pad, BatchNormalization).
 #include "interop/onnx_export.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -22,6 +23,7 @@ namespace {
 
 constexpr int64_t kIrVersion = 7;
 constexpr int64_t kOpset = 13;
+constexpr int64_t kOpsetOfLayers = 17;  // the first one with LayerNormalization
 constexpr int64_t kMaxMessageBytes = (int64_t{1} << 31) - 1;  // protobuf's own limit
 
 static_assert(std::endian::native == std::endian::little, "raw_data is little-endian");
@@ -90,6 +92,20 @@ void add_initializer(onnx::GraphProto& proto, const std::string& name,
   tensor.set_raw_data(values.data(), values.size_bytes());
 }
 
+void add_constant(onnx::GraphProto& proto, const graph::Constant& constant) {
+  onnx::TensorProto& tensor = *proto.add_initializer();
+  tensor.set_name(constant.name);
+  tensor.set_data_type(static_cast<int>(constant.type));
+  for (const int64_t size : constant.shape) tensor.add_dims(size);
+  tensor.set_raw_data(constant.data.data(), constant.data.size());
+}
+
+bool reads(const graph::Graph& graph, const std::string& name) {
+  return std::any_of(graph.nodes.begin(), graph.nodes.end(), [&](const graph::Node& node) {
+    return std::find(node.inputs.begin(), node.inputs.end(), name) != node.inputs.end();
+  });
+}
+
 void add_value_info(const graph::ValueInfo& value, onnx::ValueInfoProto& proto) {
   proto.set_name(value.name);
   onnx::TypeProto::Tensor& tensor = *proto.mutable_type()->mutable_tensor_type();
@@ -134,6 +150,7 @@ struct AttributeWriter {
 /// Attributes that opset 13 has not: they moved to an input, or say only what it always does.
 bool left_out(const graph::Node& node, std::string_view attribute) {
   if (node.op_type == "Pad") return attribute == "pads" || attribute == "value";
+  if (node.op_type == "ReduceSum") return attribute == "axes";
   if (node.op_type == "BatchNormalization") {
     return attribute == "spatial" || attribute == "training_mode";
   }
@@ -152,19 +169,30 @@ void add_node(const graph::Node& node, onnx::GraphProto& graph, std::set<std::st
     attribute.set_name(name);
     std::visit(AttributeWriter{attribute}, value);
   }
-  if (node.op_type == "Pad") {
-    std::string input = node.name + ".pads";
+  const auto add_list = [&](const char* attribute) {
+    std::string input = node.name + "." + attribute;
     while (!names.insert(input).second) input += '_';
-    const std::vector<int64_t> pads = node.attribute_ints("pads", {});
-    const auto count = static_cast<int64_t>(pads.size());
-    add_initializer<int64_t>(graph, input, {&count, 1}, onnx::TensorProto::INT64, pads);
+    const std::vector<int64_t> values = node.attribute_ints(attribute, {});
+    const auto count = static_cast<int64_t>(values.size());
+    add_initializer<int64_t>(graph, input, {&count, 1}, onnx::TensorProto::INT64, values);
     proto.add_input(input);
+  };
+  if (node.op_type == "Pad") {
+    add_list("pads");
+    if (const float value = node.attribute_float("value", 0); value != 0) {
+      std::string input = node.name + ".value";
+      while (!names.insert(input).second) input += '_';
+      add_initializer<float>(graph, input, {}, onnx::TensorProto::FLOAT, {&value, 1});
+      proto.add_input(input);
+    }
   }
+  if (node.op_type == "ReduceSum" && node.attributes.contains("axes")) add_list("axes");
 }
 
 std::set<std::string> value_names(const graph::Model& model, const graph::Graph& graph) {
   std::set<std::string> names;
   for (const graph::Parameter& parameter : model.parameters) names.insert(parameter.name);
+  for (const graph::Constant& constant : model.constants) names.insert(constant.name);
   for (const graph::ValueInfo& input : graph.inputs) names.insert(input.name);
   for (const graph::Node& node : graph.nodes) {
     names.insert(node.outputs.begin(), node.outputs.end());
@@ -205,7 +233,10 @@ Result<std::string> export_onnx(const sparse::NestedModel& nested, int level,
 
   onnx::ModelProto proto;
   proto.set_ir_version(kIrVersion);
-  proto.add_opset_import()->set_version(kOpset);
+  const bool layers =
+      std::any_of(graph->nodes.begin(), graph->nodes.end(),
+                  [](const graph::Node& node) { return node.op_type == "LayerNormalization"; });
+  proto.add_opset_import()->set_version(layers ? kOpsetOfLayers : kOpset);
   proto.set_producer_name("strata");
   proto.set_producer_version(STRATA_VERSION);
   auto metadata = nested.model.metadata;
@@ -227,6 +258,9 @@ Result<std::string> export_onnx(const sparse::NestedModel& nested, int level,
     const std::vector<float> values = parameter_values(nested, *parameter, level);
     add_initializer<float>(target, parameter->name, parameter->shape, onnx::TensorProto::FLOAT,
                            values);
+  }
+  for (const graph::Constant& constant : nested.model.constants) {
+    if (reads(*graph, constant.name)) add_constant(target, constant);
   }
   std::set<std::string> names = value_names(nested.model, *graph);
   for (const graph::Node& node : graph->nodes) add_node(node, target, names);
