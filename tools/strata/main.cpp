@@ -30,6 +30,7 @@ constexpr const char* kExamples =
     "  strata inspect r50.strata                                       what a file holds\n"
     "  strata bench r50.strata --threads 2 --vs libtorch               how fast it runs\n"
     "  strata train recipe.toml --data photos/ -o photos.strata        learn from images\n"
+    "  strata compress model.onnx --levels 30,50 --data photos/ -o m.strata   nest your own\n"
     "  strata eval photos.strata --data photos/ --switch-points        how right it is\n"
     "  strata report --eval e.json --bench b.json -o report.html       pictures of it all\n\n"
     "'strata VERB --help' shows a verb's options, with examples.\n"
@@ -142,6 +143,8 @@ std::vector<std::unique_ptr<Verb>> all_verbs(const CLI::App& root) {
   verbs.push_back(make_profile_verb());
   verbs.push_back(make_qos_verb());
   verbs.push_back(make_top_verb());
+  verbs.push_back(make_import_verb());
+  verbs.push_back(make_compress_verb());
   verbs.push_back(make_export_verb());
   verbs.push_back(make_report_verb());
   verbs.push_back(make_completion_verb(root));
