@@ -132,12 +132,12 @@ double measure_peak() {
   }
   const uint32_t run_begin = 0;
   const uint32_t run_end = kTaps;
-  const kernels::TapRuns taps{weights.data(), blocks.data(), &run_begin, &run_end};
+  const kernels::TapList list{&run_begin, &run_end};
   const int32_t no_shift = 0;
   const float one = 1;
   kernels::SparseConvArguments arguments;
   arguments.input = input.data();
-  arguments.taps = &taps;
+  arguments.taps = {weights.data(), blocks.data(), &list, 1};
   arguments.shifts = &no_shift;
   arguments.rows = 1;
   arguments.scale = arguments.shift = &one;

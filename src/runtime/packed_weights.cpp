@@ -18,11 +18,10 @@ struct TapColumn {
 };
 constexpr int64_t kNowhere = -1;
 
-/// Up to so many taps, all levels share one list of runs: a level then walks one loop per run, as
-/// if it were alone, and what a sparser level skips comes from the cache. Larger weights are
-/// streamed from memory, and a sparser level must not read what it skips: they have a list per
-/// increment.
-constexpr int64_t kMostTapsTogether = 1 << 17;
+/// Up to so many taps, all increments share one list: its runs are walked as if their level were
+/// alone, and what a sparser level skips comes from the cache. More taps are streamed, and a
+/// sparser level must not read what it skips: they have a list per increment.
+constexpr int64_t kMostTapsTogether = 1 << 15;
 
 /// Whether a kernel row or column at this shift sees a pixel from any output.
 bool sees_pixels(const kernels::AxisTaps& taps, int64_t index) {
@@ -111,48 +110,6 @@ Status PackedWeights::pack_taps(const graph::Parameter& weight, const Step& step
     const int64_t run = columns[static_cast<size_t>(shape.column(position))].run;
     return run == kNowhere ? kNowhere : run + shape.row(position) * shifts;
   };
-  const auto pack_list = [&](std::span<const sparse::Increment* const> increments) -> Status {
-    TapList& list = lists_.emplace_back();
-    for (size_t i = 0; i <= increments.size(); ++i) {
-      STRATA_ASSIGN_OR_RETURN(auto bounds, AlignedBuffer<uint32_t>::create(runs, purpose));
-      list.bounds.push_back(std::move(bounds));
-    }
-    for (size_t k = 0; k < increments.size(); ++k) {  // count the taps of each run
-      for (const uint32_t position : increments[k]->positions) {
-        const int64_t run = run_of(position);
-        if (run != kNowhere) ++list.bounds[k + 1][static_cast<size_t>(run)];
-      }
-    }
-    uint32_t end = 0;
-    for (size_t run = 0; run < runs; ++run) {  // turn counts into places
-      list.bounds.front()[run] = end;
-      for (size_t k = 0; k < increments.size(); ++k) {
-        end += round_up(list.bounds[k + 1][run], multiple);
-        list.bounds[k + 1][run] = end;
-      }
-    }
-    STRATA_ASSIGN_OR_RETURN(list.weights, AlignedBuffer<float>::create(end, purpose));
-    STRATA_ASSIGN_OR_RETURN(list.blocks, AlignedBuffer<uint16_t>::create(end, purpose));
-    for (size_t k = 0; k < increments.size(); ++k) {
-      const uint32_t* begin = list.bounds[k].data();
-      std::vector<uint32_t> next(begin, begin + runs);
-      for (size_t i = 0; i < increments[k]->positions.size(); ++i) {
-        const uint32_t position = increments[k]->positions[i];
-        const int64_t run = run_of(position);
-        if (run == kNowhere) continue;
-        const uint32_t place = next[static_cast<size_t>(run)]++;
-        list.weights[place] = increments[k]->values[i];
-        list.blocks[place] = columns[static_cast<size_t>(shape.column(position))].block;
-      }
-      for (size_t run = 0; run < runs; ++run) {
-        for (uint32_t i = next[run]; i < list.bounds[k + 1][run]; ++i) {
-          list.blocks[i] = list.blocks[i - 1];
-        }
-      }
-    }
-    return {};
-  };
-
   std::vector<const sparse::Increment*> increments;
   int64_t total = 0;
   for (int level = 0; level < source.level_count; ++level) {
@@ -162,40 +119,105 @@ Status PackedWeights::pack_taps(const graph::Parameter& weight, const Step& step
     total += static_cast<int64_t>(increment->positions.size());
     nonzeros_.push_back(total);
   }
-  together_ = total <= kMostTapsTogether;
-  if (together_) {
-    STRATA_RETURN_IF_ERROR(pack_list(increments));
-  } else {
-    for (size_t k = 0; k < increments.size(); ++k) {
-      STRATA_RETURN_IF_ERROR(pack_list(std::span(increments).subspan(k, 1)));
+  // The first list takes what is more than there may be lists.
+  const size_t levels = increments.size();
+  const size_t lists = total <= kMostTapsTogether
+                           ? 1
+                           : std::min(levels, static_cast<size_t>(kernels::kMostTapLists));
+  const auto list_of = [&](size_t k) { return k + lists < levels ? 0 : k + lists - levels; };
+  // Counts the taps of each run, then turns counts into places.
+  std::vector<std::vector<uint32_t>> next(levels);  // [level][run]: where the next tap goes
+  uint32_t end = 0;
+  for (size_t from = 0; from < levels;) {
+    size_t until = from + 1;
+    while (until < levels && list_of(until) == list_of(from)) ++until;
+    RunBounds& list = bounds_.emplace_back();
+    STRATA_ASSIGN_OR_RETURN(list.begin, AlignedBuffer<uint32_t>::create(runs + 1, purpose));
+    for (size_t k = from; k < until; ++k) {
+      if (k > from) {
+        STRATA_ASSIGN_OR_RETURN(auto inner, AlignedBuffer<uint32_t>::create(runs, purpose));
+        list.inner.push_back(std::move(inner));
+      }
+      next[k].resize(runs);
+      for (const uint32_t position : increments[k]->positions) {
+        const int64_t run = run_of(position);
+        if (run != kNowhere) ++next[k][static_cast<size_t>(run)];
+      }
+    }
+    for (size_t run = 0; run < runs; ++run) {
+      list.begin[run] = end;
+      for (size_t k = from; k < until; ++k) {
+        const uint32_t begin = end;
+        end += round_up(next[k][run], multiple);
+        next[k][run] = begin;
+        if (k + 1 < until) list.inner[k - from][run] = end;
+      }
+    }
+    list.begin[runs] = end;
+    from = until;
+  }
+  STRATA_ASSIGN_OR_RETURN(weights_, AlignedBuffer<float>::create(end, purpose));
+  STRATA_ASSIGN_OR_RETURN(blocks_, AlignedBuffer<uint16_t>::create(end, purpose));
+  for (size_t k = 0; k < levels; ++k) {
+    for (size_t i = 0; i < increments[k]->positions.size(); ++i) {
+      const uint32_t position = increments[k]->positions[i];
+      const int64_t run = run_of(position);
+      if (run == kNowhere) continue;
+      const uint32_t place = next[k][static_cast<size_t>(run)]++;
+      weights_[place] = increments[k]->values[i];
+      blocks_[place] = columns[static_cast<size_t>(shape.column(position))].block;
+    }
+    // What makes up for a multiple reads where the tap before it does.
+    for (const uint32_t after : next[k]) {
+      for (uint32_t i = after; i % multiple != 0; ++i) blocks_[i] = blocks_[i - 1];
     }
   }
-  for (size_t k = 0; k < increments.size(); ++k) {
-    views_.push_back(together_ ? lists_.front().view(k + 1) : lists_[k].view(1));
-  }
+  list_levels(levels);
   return {};
 }
 
-void PackedWeights::TapList::keep(size_t count) {
-  if (bounds.size() <= count + 1) return;
-  bounds.resize(count + 1);
-  uint32_t end = 0;
-  for (size_t run = 0; run < bounds.front().size(); ++run) {
-    const uint32_t from = bounds.front()[run];
-    const uint32_t until = bounds.back()[run];
-    std::copy(weights.data() + from, weights.data() + until, weights.data() + end);
-    std::copy(blocks.data() + from, blocks.data() + until, blocks.data() + end);
-    for (auto& bound : bounds) bound[run] -= from - end;
+void PackedWeights::list_levels(size_t level_count) {
+  level_lists_.clear();
+  std::vector<kernels::TapList> full;
+  for (const RunBounds& list : bounds_) {
+    for (size_t i = 1; i <= list.increments() && level_lists_.size() < level_count; ++i) {
+      level_lists_.push_back(full);
+      level_lists_.back().push_back(list.first(i));
+    }
+    full.push_back(list.first(list.increments()));
+  }
+}
+
+void PackedWeights::keep_taps(size_t level_count) {
+  if (bounds_.empty() || level_lists_.size() <= level_count) return;
+  const size_t lists = level_lists_[level_count - 1].size();
+  bounds_.erase(bounds_.begin() + static_cast<std::ptrdiff_t>(lists), bounds_.end());
+  RunBounds& last = bounds_.back();
+  const kernels::TapList kept = level_lists_[level_count - 1].back();
+  const size_t runs = last.begin.size() - 1;
+  uint32_t end = last.begin[0];
+  for (size_t run = 0; run < runs; ++run) {
+    const uint32_t from = kept.begin[run];
+    const uint32_t until = kept.end[run];
+    std::copy(weights_.data() + from, weights_.data() + until, weights_.data() + end);
+    std::copy(blocks_.data() + from, blocks_.data() + until, blocks_.data() + end);
+    for (auto& inner : last.inner) inner[run] -= from - end;
+    last.begin[run] = end;
     end += until - from;
   }
+  last.begin[runs] = end;
+  size_t below = 0;  // levels of the lists before
+  for (size_t list = 0; list + 1 < lists; ++list) below += bounds_[list].increments();
+  last.inner.resize(level_count - below - 1);
+  list_levels(level_count);
   // Without memory for smaller copies the large ones stay.
-  auto fewer_weights = AlignedBuffer<float>::create(end, "fewer weights");
-  auto fewer_blocks = AlignedBuffer<uint16_t>::create(end, "fewer weights");
-  if (!fewer_weights.ok() || !fewer_blocks.ok()) return;
-  std::copy_n(weights.data(), end, fewer_weights->data());
-  std::copy_n(blocks.data(), end, fewer_blocks->data());
-  weights = std::move(fewer_weights).value();
-  blocks = std::move(fewer_blocks).value();
+  auto weights = AlignedBuffer<float>::create(end, "fewer weights");
+  auto blocks = AlignedBuffer<uint16_t>::create(end, "fewer weights");
+  if (!weights.ok() || !blocks.ok()) return;
+  std::copy_n(weights_.data(), end, weights->data());
+  std::copy_n(blocks_.data(), end, blocks->data());
+  weights_ = std::move(weights).value();
+  blocks_ = std::move(blocks).value();
 }
 
 Result<PackedWeights::RowList> PackedWeights::pack_rows(const sparse::Increment& increment,
@@ -334,9 +356,10 @@ Status PackedWeights::pack_vectors(const Step& step, const LevelSource& source) 
 
 size_t PackedWeights::bytes() const {
   size_t bytes = dense_prefix_.capacity() * sizeof(uint32_t);
-  for (const TapList& list : lists_) {
-    bytes += list.weights.bytes() + list.blocks.bytes();
-    for (const auto& bounds : list.bounds) bytes += bounds.bytes();
+  bytes += weights_.bytes() + blocks_.bytes();
+  for (const RunBounds& list : bounds_) {
+    bytes += list.begin.bytes();
+    for (const auto& inner : list.inner) bytes += inner.bytes();
   }
   for (const RowList& list : gemv_) bytes += list.bytes();
   for (const OperandWeights& operand : operands_) {
@@ -353,13 +376,7 @@ void PackedWeights::keep_levels(int level_count) {
     const auto count = std::min(levels.size(), static_cast<size_t>(level_count));
     levels.erase(levels.begin() + static_cast<std::ptrdiff_t>(count), levels.end());
   };
-  truncate(views_);
-  if (together_) {
-    lists_.front().keep(views_.size());
-    for (size_t k = 0; k < views_.size(); ++k) views_[k] = lists_.front().view(k + 1);
-  } else {
-    truncate(lists_);
-  }
+  keep_taps(static_cast<size_t>(level_count));
   truncate(gemv_);
   for (OperandWeights& operand : operands_) {
     truncate(operand.dense);

@@ -49,10 +49,10 @@ class PackedWeights {
                                     const StepMemory& memory, const LevelSource& source);
 
   [[nodiscard]] int64_t nonzeros(int level) const { return nonzeros_[static_cast<size_t>(level)]; }
-  /// For the convolution kernel; empty for a step that does not use it.
-  [[nodiscard]] std::span<const kernels::TapRuns> taps(int level) const {
-    const auto k = static_cast<size_t>(level);
-    return together_ ? std::span(views_).subspan(k, 1) : std::span(views_).first(k + 1);
+  /// For the convolution kernel; only of a step that uses it.
+  [[nodiscard]] kernels::TapLists taps(int level) const {
+    const std::vector<kernels::TapList>& lists = level_lists_[static_cast<size_t>(level)];
+    return {weights_.data(), blocks_.data(), lists.data(), static_cast<int64_t>(lists.size())};
   }
   /// [level], for the product with a single vector; null for a step that is none.
   [[nodiscard]] const kernels::GemvIncrement* gemv_increments() const { return gemv_views_.data(); }
@@ -77,17 +77,18 @@ class PackedWeights {
   void keep_levels(int level_count);
 
  private:
-  /// Taps of one increment or several: run after run, within a run increment after increment.
-  struct TapList {
-    AlignedBuffer<float> weights;
-    AlignedBuffer<uint16_t> blocks;
-    std::vector<AlignedBuffer<uint32_t>> bounds;  ///< [0][run]: begin; [1 + increment][run]: end
+  /// Where the runs of one increment or several lie: run after run, within a run increment after
+  /// increment.
+  struct RunBounds {
+    AlignedBuffer<uint32_t> begin;               ///< [run + 1]
+    std::vector<AlignedBuffer<uint32_t>> inner;  ///< [increment][run]: end; of all but the last
 
-    [[nodiscard]] kernels::TapRuns view(size_t increments) const {
-      return {weights.data(), blocks.data(), bounds.front().data(), bounds[increments].data()};
+    [[nodiscard]] size_t increments() const { return inner.size() + 1; }
+    /// The first so many increments.
+    [[nodiscard]] kernels::TapList first(size_t increments) const {
+      const size_t last = increments - 1;
+      return {begin.data(), last < inner.size() ? inner[last].data() : begin.data() + 1};
     }
-    /// Leaves out the increments from `count` on.
-    void keep(size_t count);
   };
 
   /// The taps of one increment, row after row.
@@ -119,18 +120,23 @@ class PackedWeights {
   static Result<RowList> pack_rows(const sparse::Increment& increment, const MatrixShape& shape,
                                    const std::string& purpose);
   Status pack_operands(const graph::Model& model, const Step& step, const LevelSource& source);
+  /// Leaves out the levels from `level_count` on.
+  void keep_taps(size_t level_count);
+  /// Fills level_lists_ from bounds_.
+  void list_levels(size_t level_count);
 
   int64_t rows_ = 0;
-  bool together_ = false;                ///< all levels in one list, or a list per increment
-  std::vector<TapList> lists_;           ///< one, or [level]
-  std::vector<kernels::TapRuns> views_;  ///< [level]: the level, or what it adds
-  std::vector<RowList> gemv_;            ///< [level]
-  std::vector<kernels::GemvIncrement> gemv_views_;  ///< [level]
-  std::vector<uint32_t> dense_prefix_;              ///< [row], see SparseGemvArguments
-  std::vector<std::vector<float>> scale_;           ///< [level][row]
-  std::vector<std::vector<float>> shift_;           ///< [level][row]
-  std::vector<OperandWeights> operands_;            ///< [parameter] of an operator
-  std::vector<int64_t> nonzeros_;                   ///< [level]
+  AlignedBuffer<float> weights_;                            ///< [tap], list after list
+  AlignedBuffer<uint16_t> blocks_;                          ///< [tap]
+  std::vector<RunBounds> bounds_;                           ///< [list]
+  std::vector<std::vector<kernels::TapList>> level_lists_;  ///< [level][list]
+  std::vector<RowList> gemv_;                               ///< [level]
+  std::vector<kernels::GemvIncrement> gemv_views_;          ///< [level]
+  std::vector<uint32_t> dense_prefix_;                      ///< [row], see SparseGemvArguments
+  std::vector<std::vector<float>> scale_;                   ///< [level][row]
+  std::vector<std::vector<float>> shift_;                   ///< [level][row]
+  std::vector<OperandWeights> operands_;                    ///< [parameter] of an operator
+  std::vector<int64_t> nonzeros_;                           ///< [level]
 };
 
 }  // namespace strata::runtime

@@ -254,9 +254,7 @@ void StepRunner::run_conv(size_t index, const PackedWeights& weights, int level,
 kernels::SparseConvArguments StepRunner::product_arguments(const PackedWeights& weights, int level,
                                                            const kernels::ConvTiling& tiling) {
   kernels::SparseConvArguments arguments;
-  const std::span<const kernels::TapRuns> taps = weights.taps(level);
-  arguments.taps = taps.data();
-  arguments.tap_lists = static_cast<int64_t>(taps.size());
+  arguments.taps = weights.taps(level);
   arguments.shifts = tiling.shifts.data();
   arguments.shift_count = static_cast<int64_t>(tiling.shifts.size());
   arguments.run_multiple = tiling.run_multiple;

@@ -84,7 +84,7 @@ class StepRunner {
   static kernels::SparseConvArguments product_arguments(const PackedWeights& weights, int level,
                                                         const kernels::ConvTiling& tiling);
   /// Runs all slices over rows of one group and blocks of one tile. `planes` is where taps of
-  /// TapRuns::blocks 0 read in the group's first plane.
+  /// TapLists::blocks 0 read in the group's first plane.
   void run_slices(kernels::SparseConvArguments& arguments, const kernels::ConvTiling& tiling,
                   const float* planes, int64_t plane_stride, int64_t row_begin, int64_t row_end,
                   int64_t block_begin, int64_t block_end) const;

@@ -24,13 +24,13 @@ AlignedBuffer<float> aligned_copy(const std::vector<float>& values) {
 struct Problem {
   int64_t rows = 0;
   int64_t blocks = 0;  ///< of the output
-  struct List {
-    std::vector<float> weights;
-    std::vector<uint16_t> blocks;
-    std::vector<uint32_t> run_begin, run_end;  ///< with taps of higher levels in between
+  struct Bounds {
+    std::vector<uint32_t> begin, end;  ///< [run], with taps of higher levels in between
   };
-  std::vector<List> lists;
-  std::vector<TapRuns> taps;  ///< of `lists`
+  std::vector<float> weights;
+  std::vector<uint16_t> tap_blocks;
+  std::vector<Bounds> bounds;  ///< [list]
+  std::vector<TapList> lists;  ///< of `bounds`
   std::vector<int32_t> shifts;
   std::vector<float> scale, shift;
   AlignedBuffer<float> input, residual, output;
@@ -69,19 +69,19 @@ Problem random_problem(int64_t tile_blocks) {
   if (p.shifts.empty()) p.shifts.push_back(first);
   const auto shift_count = static_cast<int64_t>(p.shifts.size());
   a.run_multiple = *rc::gen::element<int64_t>(1, kRunMultiple);
-  p.lists.resize(static_cast<size_t>(pick(1, 3)));
-  for (Problem::List& list : p.lists) {
+  p.bounds.resize(static_cast<size_t>(pick(1, kMostTapLists)));
+  for (Problem::Bounds& list : p.bounds) {
     for (int64_t run = 0; run < slices * p.rows * shift_count; ++run) {
-      list.run_begin.push_back(static_cast<uint32_t>(list.weights.size()));
+      list.begin.push_back(static_cast<uint32_t>(p.weights.size()));
       for (const bool runs : {true, false}) {  // then what only a higher level runs
         const int64_t count = random() % 3 == 0 ? 0 : static_cast<int64_t>(random() % 9);
         for (int64_t i = 0; i < round_up(count, a.run_multiple); ++i) {
-          list.weights.push_back(i < count ? std::uniform_real_distribution<float>(-1, 1)(random)
-                                           : 0.0F);
-          list.blocks.push_back(
+          p.weights.push_back(i < count ? std::uniform_real_distribution<float>(-1, 1)(random)
+                                        : 0.0F);
+          p.tap_blocks.push_back(
               static_cast<uint16_t>(random() % static_cast<uint32_t>(input_blocks)));
         }
-        if (runs) list.run_end.push_back(static_cast<uint32_t>(list.weights.size()));
+        if (runs) list.end.push_back(static_cast<uint32_t>(p.weights.size()));
       }
     }
   }
@@ -94,12 +94,11 @@ Problem random_problem(int64_t tile_blocks) {
   p.mask = AlignedBuffer<uint32_t>::create(static_cast<size_t>(floats), "mask").value();
   for (size_t i = 0; i < p.mask.size(); ++i) p.mask[i] = random() % 4 ? ~0U : 0U;
   a.input = p.input.data() + kPixelBlock;  // a negative shift reads before
-  for (const Problem::List& list : p.lists) {
-    p.taps.push_back(
-        {list.weights.data(), list.blocks.data(), list.run_begin.data(), list.run_end.data()});
+  for (const Problem::Bounds& list : p.bounds) {
+    p.lists.push_back({list.begin.data(), list.end.data()});
   }
-  a.taps = p.taps.data();
-  a.tap_lists = static_cast<int64_t>(p.taps.size());
+  a.taps = {p.weights.data(), p.tap_blocks.data(), p.lists.data(),
+            static_cast<int64_t>(p.lists.size())};
   a.shifts = p.shifts.data();
   a.shift_count = shift_count;
   a.slice = pick(0, slices - 1);
@@ -179,13 +178,13 @@ TEST_P(SparseConv, MaskedPixelsAreZeroWhateverLiesThere) {
   auto output = aligned_copy(std::vector<float>(kPixelBlock, 5.0F));
   const float one = 1;
   const uint16_t block = 0;
-  const uint32_t run_begin = 0;
-  const uint32_t run_end = 1;
-  const TapRuns taps{&one, &block, &run_begin, &run_end};
+  const uint32_t begin = 0;
+  const uint32_t end = 1;
+  const TapList list{&begin, &end};
   const int32_t no_shift = 0;
   SparseConvArguments arguments;
   arguments.input = input.data();
-  arguments.taps = &taps;
+  arguments.taps = {&one, &block, &list, 1};
   arguments.shifts = &no_shift;
   arguments.rows = 1;
   arguments.scale = arguments.shift = &one;

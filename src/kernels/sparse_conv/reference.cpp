@@ -15,9 +15,9 @@ float sum_taps(const SparseConvArguments& arguments, int64_t row, int64_t p, int
     const int64_t seen = p + arguments.shifts[s];
     if (!arguments.overhang && (seen < begin || seen >= end)) continue;
     const int64_t run = (arguments.slice * arguments.rows + row) * arguments.shift_count + s;
-    for (int64_t list = 0; list < arguments.tap_lists; ++list) {
-      const TapRuns& taps = arguments.taps[list];
-      for (uint32_t i = taps.run_begin[run]; i < taps.run_end[run]; ++i) {
+    const TapLists& taps = arguments.taps;
+    for (int64_t list = 0; list < taps.count; ++list) {
+      for (uint32_t i = taps.lists[list].begin[run]; i < taps.lists[list].end[run]; ++i) {
         sum += taps.weights[i] * arguments.input[seen + taps.blocks[i] * kPixelBlock];
       }
     }

@@ -1,10 +1,13 @@
 // Vector lanes run over pixels. The sums of a tile of up to kMaxVectors vectors stay in registers
 // while a row's taps are walked: per tap one broadcast, then one FMA per vector with the input as
 // its memory operand. Every load is aligned: one that crosses a cache line costs as much as two.
+#include <cstdint>
+
 #include "kernels/sparse_conv/sparse_conv.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/sparse_conv/simd.cpp"
+#include "hwy/cache_control.h"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/dispatch-inl.h"
@@ -85,14 +88,52 @@ HWY_INLINE void add_taps(const float* weight, const uint16_t* block, const float
   }
 }
 
-/// Adds the taps of one run, whose number is a multiple of kTaps.
-template <int64_t kVectors, int64_t kTaps>
-HWY_INLINE void add_run(const TapRuns& taps, int64_t run, const float* input, V* sum) {
-  const uint32_t begin = taps.run_begin[run];
-  const float* const end = taps.weights + taps.run_end[run];
-  const uint16_t* block = taps.blocks + begin;
-  for (const float* weight = taps.weights + begin; weight != end; weight += kTaps, block += kTaps) {
-    add_taps<kVectors, kTaps>(weight, block, input, sum);
+/// The taps of one run, numbered through kLists lists: tap i lies at i + offset[k] for the last k
+/// with start[k] <= i.
+template <int64_t kLists>
+struct Run {
+  int64_t taps = 0;
+  int64_t start[kLists];
+  int64_t offset[kLists];
+};
+
+/// Of what may lie after the end of a list.
+template <typename T>
+HWY_INLINE void prefetch(const T* first, int64_t index) {
+  const auto offset = static_cast<uintptr_t>(index) * sizeof(T);
+  hwy::Prefetch(reinterpret_cast<const T*>(reinterpret_cast<uintptr_t>(first) + offset));
+}
+
+template <int64_t kLists>
+HWY_INLINE Run<kLists> find_run(const TapLists& taps, const TapList* lists, int64_t number) {
+  // What the caches get to see of several lists are bursts too short to tell what comes next.
+  constexpr int64_t kPrefetchedTaps = 64;
+  Run<kLists> run;
+  STRATA_UNROLL
+  for (int64_t k = 0; k < kLists; ++k) {
+    const int64_t begin = lists[k].begin[number];
+    if constexpr (kLists > 1) {
+      prefetch(taps.weights, begin + kPrefetchedTaps);
+      prefetch(taps.blocks, begin + kPrefetchedTaps);
+    }
+    run.start[k] = run.taps;
+    run.offset[k] = begin - run.taps;
+    run.taps += lists[k].end[number] - begin;
+  }
+  return run;
+}
+
+/// Adds the taps of one run, whose number is a multiple of kTaps, in one loop for all lists: the
+/// end of a short loop is guessed wrong, which costs as much as many taps.
+template <int64_t kVectors, int64_t kTaps, int64_t kLists>
+HWY_INLINE void add_run(const TapLists& taps, const Run<kLists>& run, const float* input, V* sum) {
+  for (int64_t i = 0; i != run.taps; i += kTaps) {
+    int64_t offset = run.offset[0];
+    STRATA_UNROLL
+    for (int64_t k = 1; k < kLists; ++k) {
+      offset = i >= run.start[k] ? run.offset[k] : offset;  // a conditional move
+    }
+    add_taps<kVectors, kTaps>(taps.weights + offset + i, taps.blocks + offset + i, input, sum);
   }
 }
 
@@ -138,27 +179,36 @@ HWY_INLINE void finish_row(const SparseConvArguments& arguments, int64_t row, in
 }
 
 /// Sums kVectors vectors per row, of which the last kHidden are not written. kTaps taps at a time
-/// have sums of their own: those of a small tile alone would wait for each other.
-template <int64_t kVectors, int64_t kHidden, int64_t kTaps>
+/// have sums of their own: those of a small tile alone would wait for each other. The taps
+/// are in kLists lists.
+template <int64_t kVectors, int64_t kHidden, int64_t kTaps, int64_t kLists>
 HWY_INLINE void run_tile(const SparseConvArguments& arguments, int64_t row_begin, int64_t row_end,
                          int64_t pixel) {
   constexpr int64_t kWritten = kVectors - kHidden;
   const D d;
   const float* input = arguments.input + pixel;
   const int64_t shift_count = arguments.shift_count;
+  const TapLists taps = arguments.taps;
+  TapList lists[kLists];
+  std::copy_n(taps.lists, kLists, lists);
+  // A run is looked up while the one before it is added: a loop that starts after a wrong guess
+  // would have to wait for its bounds.
+  int64_t number = (arguments.slice * arguments.rows + row_begin) * shift_count;
+  const int64_t last_number = number + (row_end - row_begin) * shift_count - 1;
+  Run<kLists> next = find_run<kLists>(taps, lists, number);
   for (int64_t row = row_begin; row < row_end; ++row) {
     V sum[kTaps * kVectors];
     STRATA_UNROLL
     for (int64_t i = 0; i < kTaps * kVectors; ++i) sum[i] = hn::Zero(d);
-    const int64_t run = (arguments.slice * arguments.rows + row) * shift_count;
     for (int64_t s = 0; s < shift_count; ++s) {
       if (s > 0) {
         add_up<kVectors, kTaps>(sum);
         move_up<kVectors>(sum, arguments.shifts[s] - arguments.shifts[s - 1]);
       }
-      for (int64_t list = 0; list < arguments.tap_lists; ++list) {
-        add_run<kVectors, kTaps>(arguments.taps[list], run + s, input, sum);
-      }
+      const Run<kLists> run = next;
+      number = HWY_MIN(number + 1, last_number);
+      next = find_run<kLists>(taps, lists, number);
+      add_run<kVectors, kTaps, kLists>(taps, run, input, sum);
     }
     add_up<kVectors, kTaps>(sum);
     const int32_t last = arguments.shifts[shift_count - 1];
@@ -174,6 +224,22 @@ HWY_INLINE void run_tile(const SparseConvArguments& arguments, int64_t row_begin
     if (arguments.last_slice) finish_row<kWritten>(arguments, row, pixel, sum);
     STRATA_UNROLL
     for (int64_t i = 0; i < kWritten; ++i) hn::Store(sum[i], d, output + i * kLanes);
+  }
+}
+
+template <int64_t kVectors, int64_t kHidden, int64_t kTaps>
+HWY_INLINE void run_tile(const SparseConvArguments& arguments, int64_t row_begin, int64_t row_end,
+                         int64_t pixel) {
+  switch (arguments.taps.count) {
+    case 1:
+      return run_tile<kVectors, kHidden, kTaps, 1>(arguments, row_begin, row_end, pixel);
+    case 2:
+      return run_tile<kVectors, kHidden, kTaps, 2>(arguments, row_begin, row_end, pixel);
+    case 3:
+      return run_tile<kVectors, kHidden, kTaps, 3>(arguments, row_begin, row_end, pixel);
+    default:
+      return run_tile<kVectors, kHidden, kTaps, kMostTapLists>(arguments, row_begin, row_end,
+                                                               pixel);
   }
 }
 
@@ -205,6 +271,7 @@ void run_blocks(const SparseConvArguments& arguments, int64_t row_begin, int64_t
 
 void run(const SparseConvArguments& arguments, int64_t row_begin, int64_t row_end,
          int64_t block_begin, int64_t block_end) {
+  if (row_begin == row_end) return;
   run_blocks<kMaxVectors / kVectorsPerBlock>(
       arguments, row_begin, row_end, block_begin * kPixelBlock,
       block_end - block_begin + (arguments.overhang ? 1 : 0));

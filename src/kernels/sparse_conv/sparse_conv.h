@@ -10,15 +10,22 @@
 
 namespace strata::kernels {
 
-/// Taps of one level, or of one increment. Runs are numbered
-/// (slice * rows + row) * shift_count + shift: run i has taps [run_begin[i], run_end[i]), a
-/// multiple of SparseConvArguments::run_multiple; taps of weight 0 make up for what is missing.
-struct TapRuns {
+/// Where the runs of one list begin and end among the taps of a step.
+struct TapList {
+  const uint32_t* begin = nullptr;  ///< [run]
+  const uint32_t* end = nullptr;    ///< [run]
+};
+
+/// The taps of a level, in a few lists, all in the same memory. Runs are numbered
+/// (slice * rows + row) * shift_count + shift; the taps of a run are those of all lists, from each
+/// a multiple of SparseConvArguments::run_multiple; taps of weight 0 make up for what is missing.
+struct TapLists {
   const float* weights = nullptr;
   const uint16_t* blocks = nullptr;  ///< what a tap reads, from SparseConvArguments::input on
-  const uint32_t* run_begin = nullptr;
-  const uint32_t* run_end = nullptr;
+  const TapList* lists = nullptr;
+  int64_t count = 1;  ///< of lists, 1..kMostTapLists
 };
+inline constexpr int64_t kMostTapLists = 4;
 
 /// One slice of the input channels of one image. Summed over all slices,
 /// output[r][p] = activation(scale[r] * sum over taps + shift[r] + residual[r][p]),
@@ -28,9 +35,8 @@ struct TapRuns {
 /// lies before the computed blocks, and sums whose p + largest shift lies after them are not
 /// defined. Whole blocks are read and written, on cache-line boundaries.
 struct SparseConvArguments {
-  const float* input = nullptr;   ///< what output pixel 0 sees at shift 0 and block 0
-  const TapRuns* taps = nullptr;  ///< chained into the same sums
-  int64_t tap_lists = 1;
+  const float* input = nullptr;  ///< what output pixel 0 sees at shift 0 and block 0
+  TapLists taps;
   const int32_t* shifts = nullptr;  ///< lanes, ascending, -15..15, at most 15 apart in all
   int64_t shift_count = 1;
   int64_t run_multiple = 1;         ///< 1 or kRunMultiple

@@ -53,7 +53,7 @@ int64_t choose_pitch(const ConvGeometry& geometry, int64_t height, int64_t least
 ConvTiling plan_tiling(const ConvGeometry& geometry, int64_t pitch, int64_t max_tile_blocks);
 
 /// Cuts the `planes` of one group, `plane_stride` floats apart, into slices. Errors: a plane so
-/// large that its taps do not fit the 16 bits of TapRuns::blocks.
+/// large that its taps do not fit the 16 bits of TapLists::blocks.
 Status slice_planes(ConvTiling& tiling, int64_t planes, int64_t plane_stride);
 
 /// The tiling of a matrix product over a batch: every input feature is a plane of `blocks` blocks.

@@ -1,0 +1,137 @@
+// What nesting costs: every step of every level of a file, and of the same level stored alone, run
+// in turns. A step is so short that the lower quartile of its times is one that nobody disturbed,
+// so the sums can be trusted on a machine that others use, where medians of whole runs cannot.
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "format/reader.h"
+#include "format/writer.h"
+#include "runtime/session.h"
+#include "sparse/nested_model.h"
+
+namespace strata {
+namespace {
+
+template <typename T>
+T value_of(Result<T> result) {
+  if (result.ok()) return std::move(result).value();
+  std::fprintf(stderr, "strata_bench_nesting: %s\n", result.status().message().c_str());
+  std::exit(1);
+}
+
+struct Contender {
+  runtime::Session* session = nullptr;
+  int level = 0;
+  std::vector<std::vector<int64_t>> step_ns;  ///< [step][run]
+
+  [[nodiscard]] double lower_quartile_us(size_t step) {
+    std::vector<int64_t>& ns = step_ns[step];
+    const auto quartile = ns.begin() + static_cast<std::ptrdiff_t>(ns.size() / 4);
+    std::nth_element(ns.begin(), quartile, ns.end());
+    return static_cast<double>(*quartile) * 1e-3;
+  }
+};
+
+int run(const std::string& path, int threads, int turns) {
+  const auto reader = value_of(format::Reader::open(path));
+  const sparse::NestedModel nested = value_of(reader->read_all());
+  runtime::SessionOptions options;
+  options.threads = threads;
+  std::vector<std::unique_ptr<runtime::Session>> sessions;
+  std::vector<Contender> contenders;
+  sessions.push_back(value_of(runtime::Session::create(reader, options)));
+  const runtime::Session& session = *sessions.front();
+  for (int level = 0; level < nested.level_count; ++level) {
+    contenders.push_back({sessions.front().get(), level, {}});
+  }
+  for (int level = 0; level < nested.level_count; ++level) {
+    const auto file = value_of(
+        format::encode(value_of(sparse::level_alone(nested, level)), {reader->value_type()}));
+    sessions.push_back(value_of(
+        runtime::Session::create(value_of(format::Reader::from_bytes(file, "alone")), options)));
+    contenders.push_back({sessions.back().get(), 0, {}});
+  }
+  std::vector<std::vector<float>> data;
+  std::vector<runtime::InputView> inputs;
+  std::vector<runtime::OutputView> outputs;
+  std::mt19937 random(1);
+  const auto add = [&](const graph::ValueInfo& value) {
+    int64_t count = 1;
+    for (const graph::Dim& dim : value.shape) count *= dim.value();
+    auto& floats = data.emplace_back(static_cast<size_t>(count));
+    for (float& x : floats) x = std::uniform_real_distribution<float>(-1, 1)(random);
+  };
+  for (const auto& value : session.inputs()) add(value);
+  for (const auto& value : session.outputs()) add(value);
+  const size_t input_count = session.inputs().size();
+  for (size_t i = 0; i < data.size(); ++i) {
+    if (i < input_count) {
+      inputs.push_back({data[i]});
+    } else {
+      outputs.push_back({data[i]});
+    }
+  }
+
+  const size_t steps = session.steps().size();
+  std::vector<int64_t> ns(steps);
+  for (Contender& contender : contenders) contender.step_ns.resize(steps);
+  for (int turn = 0; turn < turns; ++turn) {
+    for (size_t i = 0; i < contenders.size(); ++i) {
+      Contender& now = contenders[(i + static_cast<size_t>(turn)) % contenders.size()];
+      const std::vector<uint8_t> route(steps, static_cast<uint8_t>(now.level));
+      for (int repeat = 0; repeat < 2; ++repeat) {  // the first brings the weights into the cache
+        const Status status = now.session->run_timed(inputs, outputs, route, ns);
+        if (status.ok()) continue;
+        std::fprintf(stderr, "strata_bench_nesting: %s\n", status.message().c_str());
+        return 1;
+      }
+      for (size_t step = 0; step < steps; ++step) now.step_ns[step].push_back(ns[step]);
+    }
+  }
+
+  std::printf(
+      "packed weights %.2f times the file\n\n",
+      static_cast<double>(session.memory().weights) / static_cast<double>(reader->file_bytes()));
+  std::printf("| level | steps | nested us | alone us | ratio |\n|---|---|---:|---:|---:|\n");
+  for (int level = 0; level < nested.level_count; ++level) {
+    struct Times {
+      double nested = 0, alone = 0;
+    };
+    std::map<std::string, Times> kinds;
+    Times all;
+    const auto k = static_cast<size_t>(level);
+    for (size_t step = 0; step < steps; ++step) {
+      const double in = contenders[k].lower_quartile_us(step);
+      const double out = contenders[k + contenders.size() / 2].lower_quartile_us(step);
+      for (Times* times : {&kinds[session.steps()[step].kind], &all}) {
+        times->nested += in;
+        times->alone += out;
+      }
+    }
+    kinds["all"] = all;
+    for (const auto& [kind, times] : kinds) {
+      std::printf("| %d | %s | %.0f | %.0f | %.3f |\n", level, kind.c_str(), times.nested,
+                  times.alone, times.nested / times.alone);
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace strata
+
+int main(int argc, char** argv) {
+  if (argc < 2 || argc > 4) {
+    std::fprintf(stderr, "usage: strata_bench_nesting FILE.strata [THREADS] [TURNS]\n");
+    return 2;
+  }
+  const int threads = argc > 2 ? std::atoi(argv[2]) : 1;
+  const int turns = argc > 3 ? std::max(1, std::atoi(argv[3])) : 40;
+  return strata::run(argv[1], threads, turns);
+}
