@@ -8,6 +8,8 @@
 #include <string>
 #include <system_error>
 
+#include <unistd.h>
+
 namespace strata::testing {
 
 /// The folder of the data set `name`; empty if it is nowhere. `source_dir` is the project's,
@@ -23,9 +25,9 @@ inline std::filesystem::path find_data_set(const std::string& name,
   if (fs::is_directory(unpacked)) return unpacked;
   const fs::path archive = source_dir / "../shared/data" / (name + ".tar.xz");
   if (!fs::exists(archive)) return {};
-  const fs::path temporary = build_dir / "data" / (name + ".unpacking");
+  // Tests run in parallel: each unpacks into a folder of its own, and the first to be done wins.
+  const fs::path temporary = build_dir / "data" / (name + ".unpacking-" + std::to_string(getpid()));
   std::error_code ignored;
-  fs::remove_all(temporary, ignored);
   fs::create_directories(temporary, ignored);
   const std::string command = "tar -xJf '" + archive.string() + "' -C '" + temporary.string() + "'";
   if (std::system(command.c_str()) != 0) return {};
