@@ -90,27 +90,28 @@ class TrainVerb : public Verb {
     const auto reader = value_or_throw(format::Reader::open(output_));
     Json document = console.document();
     document["model"] = model_json(*reader);
-    document["metric"] = "top1";
-    document["unit"] = "percent";
+    document["metric"] = result.metric.name;
+    document["unit"] = result.metric.unit;
     document["seconds"] = result.seconds;
     document["epochs"] = result.epochs;
     document["steps"] = result.steps;
     document["levels"] = Json::array();
     Table table;
-    for (const char* title :
-         {"level", "top-1 %", "weights %", "of prunable %", "FLOPs %", "bytes to end"}) {
+    for (const char* title : {"level", result.metric.title.c_str(), "weights %", "of prunable %",
+                              "FLOPs %", "bytes to end"}) {
       table.add_column(title);
     }
     for (const train::LevelResult& level : result.levels) {
+      const double value = result.metric.shown_per_measured * level.value;
       const uint64_t bytes = reader->blocks()[static_cast<size_t>(level.level)].bytes_to_end;
       document["levels"].push_back({{"level", level.level},
-                                    {"value", 100 * level.accuracy},
+                                    {"value", value},
                                     {"weights_pct", level.weights_pct},
                                     {"weights_pct_prunable", level.weights_pct_prunable},
                                     {"flops_pct", level.flops_pct},
                                     { "bytes_to_end",
                                       bytes }});
-      table.add_row({std::to_string(level.level), format_fixed(100 * level.accuracy, 2),
+      table.add_row({std::to_string(level.level), format_fixed(value, 2),
                      format_fixed(level.weights_pct, 2),
                      format_fixed(level.weights_pct_prunable, 2), format_fixed(level.flops_pct, 2),
                      format_count(static_cast<int64_t>(bytes))});

@@ -17,20 +17,15 @@ WeightScores::WeightScores(Network& network)
   for (const std::vector<float>& magnitudes : values) views.emplace_back(magnitudes);
 }
 
-at::Tensor label_loss(const at::Tensor& logits, const at::Tensor& labels, double smoothing) {
-  return at::cross_entropy_loss(logits, labels, /*weight=*/{}, at::Reduction::Mean,
-                                /*ignore_index=*/-100, smoothing);
-}
-
 std::unique_ptr<NestingAlgorithm> make_algorithm(const Recipe& recipe, Network& network,
-                                                 int64_t steps_per_epoch) {
+                                                 const Task& task) {
   // A budget that cannot be met is better known now than when pruning reaches it.
   const WeightScores scores(network);
   (void)nested_counts(recipe.levels.allocation, scores.layers, level_budgets(recipe), scores.views);
   if (recipe.algorithm.kind == AlgorithmKind::kGrow) {
-    return make_grow(recipe, network, steps_per_epoch);
+    return make_grow(recipe, network, task);
   }
-  return make_joint(recipe, network, steps_per_epoch);
+  return make_joint(recipe, network, task);
 }
 
 }  // namespace strata::train

@@ -11,18 +11,14 @@
 #include "sparse/allocation.h"
 #include "train/recipe.h"
 #include "train/torch/network.h"
+#include "train/torch/task.h"
 
 namespace strata::train {
-
-struct Batch {
-  at::Tensor images;  ///< [batch, channels, height, width]
-  at::Tensor labels;  ///< [batch], int64
-};
 
 /// What a step tells the log.
 struct StepReport {
   double learning_rate = 0;
-  /// [level] cross-entropy, where the level ran by itself in this step.
+  /// [level] the task's loss, where the level ran by itself in this step.
   std::vector<std::optional<double>> loss;
 };
 
@@ -43,16 +39,16 @@ class NestingAlgorithm {
   virtual void visit(const StateVisitor& visitor) = 0;
 };
 
-/// Implements `recipe.algorithm.kind`. `network` must outlive it. Throws Error if the budgets of
-/// the levels cannot be met.
+/// Implements `recipe.algorithm.kind`. `network` and `task` must outlive it. Throws Error if the
+/// budgets of the levels cannot be met.
 std::unique_ptr<NestingAlgorithm> make_algorithm(const Recipe& recipe, Network& network,
-                                                 int64_t steps_per_epoch);
+                                                 const Task& task);
 
 /// The same for one kind; make_algorithm() chooses among them.
 std::unique_ptr<NestingAlgorithm> make_joint(const Recipe& recipe, Network& network,
-                                             int64_t steps_per_epoch);
+                                             const Task& task);
 std::unique_ptr<NestingAlgorithm> make_grow(const Recipe& recipe, Network& network,
-                                            int64_t steps_per_epoch);
+                                            const Task& task);
 
 /// Layers and magnitudes in the order of network.weights(), as allocation wants them.
 struct WeightScores {
@@ -61,8 +57,5 @@ struct WeightScores {
   std::vector<std::vector<float>> values;     ///< |weight|
   std::vector<std::span<const float>> views;  ///< of `values`
 };
-
-/// Cross-entropy with label smoothing.
-at::Tensor label_loss(const at::Tensor& logits, const at::Tensor& labels, double smoothing);
 
 }  // namespace strata::train

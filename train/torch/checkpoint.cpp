@@ -150,7 +150,7 @@ CheckpointFacts read_checkpoint(const std::string& path, const CheckpointFacts& 
   check_recipe(path, facts.recipe, expected.recipe);
   if (facts.data_digest != expected.data_digest) {
     fail(path,
-         "its run had other training images; use the same data set, or start without "
+         "its run had other training data; use the same data set, or start without "
          "--resume");
   }
 

@@ -13,7 +13,7 @@ namespace strata::train {
 
 struct CheckpointFacts {
   std::string recipe;        ///< to_toml() of the run's recipe
-  uint64_t data_digest = 0;  ///< of the training images and labels
+  uint64_t data_digest = 0;  ///< Task::digest()
   int64_t steps_done = 0;
   double seconds = 0;
 };

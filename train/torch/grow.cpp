@@ -17,7 +17,7 @@ namespace {
 
 class Grow final : public NestingAlgorithm {
  public:
-  Grow(const Recipe& recipe, Network& network, int64_t steps_per_epoch);
+  Grow(const Recipe& recipe, Network& network, const Task& task);
 
   [[nodiscard]] int64_t total_steps() const override { return phases_.back().end; }
   StepReport step(const Batch& batch, int64_t step) override;
@@ -49,7 +49,7 @@ class Grow final : public NestingAlgorithm {
 
   Recipe recipe_;
   Network& network_;
-  int64_t steps_per_epoch_;
+  const Task& task_;
   std::vector<sparse::LevelBudget> budgets_;
   std::vector<sparse::LayerBudget> layers_;
   std::vector<Phase> phases_;
@@ -59,10 +59,10 @@ class Grow final : public NestingAlgorithm {
   std::vector<State> states_;                      ///< [index in network.weights()]
 };
 
-Grow::Grow(const Recipe& recipe, Network& network, int64_t steps_per_epoch)
+Grow::Grow(const Recipe& recipe, Network& network, const Task& task)
     : recipe_(recipe),
       network_(network),
-      steps_per_epoch_(steps_per_epoch),
+      task_(task),
       budgets_(level_budgets(recipe)),
       layers_(WeightScores(network).layers),
       optimizer_(recipe.optimizer) {
@@ -74,7 +74,7 @@ Grow::Grow(const Recipe& recipe, Network& network, int64_t steps_per_epoch)
   const auto add = [&](Kind kind, int level, double length) {
     epochs += length * scale;
     const int64_t begin = phases_.empty() ? 0 : phases_.back().end;
-    const int64_t end = std::llround(epochs * static_cast<double>(steps_per_epoch));
+    const int64_t end = std::llround(epochs * static_cast<double>(task.steps_per_epoch()));
     if (end > begin) phases_.push_back({kind, level, begin, end});
   };
   add(Kind::kDense, 0, grow.dense_epochs);
@@ -239,12 +239,11 @@ StepReport Grow::step(const Batch& batch, int64_t step) {
   StepReport report;
   report.loss.resize(static_cast<size_t>(network_.level_count()));
   report.learning_rate = learning_rate(recipe_.optimizer, step - phase.begin,
-                                       phase.end - phase.begin, steps_per_epoch_);
+                                       phase.end - phase.begin, task_.steps_per_epoch());
   network_.refresh(phase.level);
-  const at::Tensor logits =
-      network_.logits(batch.images, network_.executor().fixed_route(phase.level),
-                      Pass{.training = true, .update_statistics = true});
-  const at::Tensor loss = label_loss(logits, batch.labels, recipe_.optimizer.label_smoothing);
+  const at::Tensor answer = task_.answer(network_, batch, network_.fixed_route(phase.level),
+                                         Pass{.training = true, .update_statistics = true});
+  const at::Tensor loss = task_.loss(answer, batch);
   report.loss[static_cast<size_t>(phase.level)] = loss.item<double>();
   loss.backward();
   apply_gradients(phase, report.learning_rate);
@@ -262,8 +261,8 @@ StepReport Grow::step(const Batch& batch, int64_t step) {
 }  // namespace
 
 std::unique_ptr<NestingAlgorithm> make_grow(const Recipe& recipe, Network& network,
-                                            int64_t steps_per_epoch) {
-  return std::make_unique<Grow>(recipe, network, steps_per_epoch);
+                                            const Task& task) {
+  return std::make_unique<Grow>(recipe, network, task);
 }
 
 }  // namespace strata::train

@@ -22,7 +22,7 @@ constexpr uint64_t kRouteSalt = 0x726f757465ULL;
 
 class Joint final : public NestingAlgorithm {
  public:
-  Joint(const Recipe& recipe, Network& network, int64_t steps_per_epoch);
+  Joint(const Recipe& recipe, Network& network, const Task& task);
 
   [[nodiscard]] int64_t total_steps() const override { return total_steps_; }
   StepReport step(const Batch& batch, int64_t step) override;
@@ -34,21 +34,21 @@ class Joint final : public NestingAlgorithm {
 
  private:
   struct MixedRoute {
-    Route nodes;
+    ModelRoute nodes;
     int fixed_level = -1;  ///< -1 unless one level throughout
     int upper = 0, lower = 0;
   };
 
   void update_masks(int64_t step);
   [[nodiscard]] MixedRoute draw_route(int64_t step, int64_t index) const;
-  [[nodiscard]] at::Tensor taught_loss(const at::Tensor& logits, const at::Tensor& teacher,
-                                       const at::Tensor& labels, double& cross_entropy) const;
+  [[nodiscard]] at::Tensor taught_loss(const at::Tensor& answer, const at::Tensor& teacher,
+                                       const Batch& batch, double& own_loss) const;
   void apply_gradients(double rate, bool frozen);
 
   Recipe recipe_;
   Network& network_;
+  const Task& task_;
   int top_;
-  int64_t steps_per_epoch_;
   int64_t total_steps_;
   int64_t begin_step_, end_step_, freeze_step_;
   std::vector<sparse::LevelBudget> budgets_;
@@ -57,16 +57,16 @@ class Joint final : public NestingAlgorithm {
   std::vector<std::vector<size_t>> vector_slots_;  ///< [level][index in trained_vectors()]
 };
 
-Joint::Joint(const Recipe& recipe, Network& network, int64_t steps_per_epoch)
+Joint::Joint(const Recipe& recipe, Network& network, const Task& task)
     : recipe_(recipe),
       network_(network),
+      task_(task),
       top_(network.level_count() - 1),
-      steps_per_epoch_(steps_per_epoch),
       budgets_(level_budgets(recipe)),
       optimizer_(recipe.optimizer) {
   const Recipe::Algorithm::Joint& joint = recipe.algorithm.joint;
   total_steps_ = std::max<int64_t>(
-      1, std::llround(recipe.optimizer.epochs * static_cast<double>(steps_per_epoch)));
+      1, std::llround(recipe.optimizer.epochs * static_cast<double>(task.steps_per_epoch())));
   const auto at = [&](double fraction) {
     return std::llround(fraction * static_cast<double>(total_steps_));
   };
@@ -124,29 +124,25 @@ Joint::MixedRoute Joint::draw_route(int64_t step, int64_t index) const {
   if (top_ >= 2 && draw(0, 2) == 0) {
     route.fixed_level = static_cast<int>(1 + draw(1, top_ - 1));
     route.upper = route.lower = route.fixed_level;
-    route.nodes = network_.executor().fixed_route(route.fixed_level);
+    route.nodes = network_.fixed_route(route.fixed_level);
     return route;
   }
   route.upper = static_cast<int>(1 + draw(2, top_));
   route.lower = static_cast<int>(draw(3, route.upper));
-  const auto points = static_cast<int64_t>(network_.executor().weight_nodes().size());
+  const auto points = static_cast<int64_t>(network_.switch_count());
   const int64_t point = points > 1 ? 1 + draw(4, points - 1) : 0;
-  route.nodes =
-      network_.executor().switched_route(static_cast<size_t>(point), route.upper, route.lower);
+  route.nodes = network_.switched_route(static_cast<size_t>(point), route.upper, route.lower);
   return route;
 }
 
-at::Tensor Joint::taught_loss(const at::Tensor& logits, const at::Tensor& teacher,
-                              const at::Tensor& labels, double& cross_entropy) const {
+at::Tensor Joint::taught_loss(const at::Tensor& answer, const at::Tensor& teacher,
+                              const Batch& batch, double& own_loss) const {
   const double share = recipe_.algorithm.joint.distill;
   const double temperature = recipe_.algorithm.joint.temperature;
-  const at::Tensor from_labels = label_loss(logits, labels, recipe_.optimizer.label_smoothing);
-  cross_entropy = from_labels.item<double>();
+  const at::Tensor from_labels = task_.loss(answer, batch);
+  own_loss = from_labels.item<double>();
   if (share == 0) return from_labels;
-  const at::Tensor student = at::log_softmax(logits / temperature, 1);
-  const at::Tensor taught = at::softmax(teacher / temperature, 1);
-  const at::Tensor divergence =
-      at::kl_div(student, taught, at::Reduction::Sum) / static_cast<double>(logits.size(0));
+  const at::Tensor divergence = task_.divergence(answer, teacher, batch, temperature);
   return from_labels * (1 - share) + divergence * (share * temperature * temperature);
 }
 
@@ -176,9 +172,9 @@ StepReport Joint::step(const Batch& batch, int64_t step) {
   }
 
   StepReport report;
-  report.learning_rate = learning_rate(recipe_.optimizer, step, total_steps_, steps_per_epoch_);
+  report.learning_rate =
+      learning_rate(recipe_.optimizer, step, total_steps_, task_.steps_per_epoch());
   report.loss.resize(static_cast<size_t>(top_) + 1);
-  const Executor& executor = network_.executor();
   const Pass own_statistics{.training = true, .update_statistics = true};
   // A mixed route meets, at inference, statistics that its levels gathered on their own routes.
   // Once the masks are fixed it learns under them, so that the network can live with the
@@ -188,22 +184,22 @@ StepReport Joint::step(const Batch& batch, int64_t step) {
 
   network_.refresh(top_);
   const at::Tensor teacher =
-      network_.logits(batch.images, executor.fixed_route(top_), own_statistics);
-  const at::Tensor loss = label_loss(teacher, batch.labels, recipe_.optimizer.label_smoothing);
+      task_.answer(network_, batch, network_.fixed_route(top_), own_statistics);
+  const at::Tensor loss = task_.loss(teacher, batch);
   report.loss[static_cast<size_t>(top_)] = loss.item<double>();
   loss.backward();
 
   if (nested && top_ > 0) {
     for (int k = 0; k < top_; ++k) network_.refresh(k);
     const at::Tensor answers = teacher.detach();
-    const auto learn = [&](const Route& route, const Pass& pass) {
-      double cross_entropy = 0;
-      const at::Tensor logits = network_.logits(batch.images, route, pass);
-      const at::Tensor taught = taught_loss(logits, answers, batch.labels, cross_entropy);
+    const auto learn = [&](const ModelRoute& route, const Pass& pass) {
+      double own_loss = 0;
+      const at::Tensor answer = task_.answer(network_, batch, route, pass);
+      const at::Tensor taught = taught_loss(answer, answers, batch, own_loss);
       (taught * recipe_.algorithm.joint.taught_weight).backward();
-      return cross_entropy;
+      return own_loss;
     };
-    report.loss[0] = learn(executor.fixed_route(0), own_statistics);
+    report.loss[0] = learn(network_.fixed_route(0), own_statistics);
     for (int64_t i = 0; i < recipe_.algorithm.joint.routes; ++i) {
       const MixedRoute route = draw_route(step, i);
       const bool fixed = route.fixed_level >= 0;
@@ -218,8 +214,8 @@ StepReport Joint::step(const Batch& batch, int64_t step) {
 }  // namespace
 
 std::unique_ptr<NestingAlgorithm> make_joint(const Recipe& recipe, Network& network,
-                                             int64_t steps_per_epoch) {
-  return std::make_unique<Joint>(recipe, network, steps_per_epoch);
+                                             const Task& task) {
+  return std::make_unique<Joint>(recipe, network, task);
 }
 
 }  // namespace strata::train

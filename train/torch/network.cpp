@@ -18,11 +18,17 @@ at::Tensor laid_out(const at::Tensor& tensor) {
                            : tensor.contiguous();
 }
 
-at::Tensor initial_weight(const graph::Parameter& parameter, at::Generator& generator) {
+at::Tensor initial_weight(const graph::Parameter& parameter, Initialisation initialisation,
+                          at::Generator& generator) {
   at::Tensor weight = at::empty(parameter.shape, at::kFloat);
   const int64_t outputs = parameter.shape.empty() ? 1 : parameter.shape[0];
   const double per_output = static_cast<double>(weight.numel()) / static_cast<double>(outputs);
-  if (weight.dim() > 2) {
+  if (initialisation == Initialisation::kGlorot) {
+    const double per_input =
+        weight.dim() > 1 ? static_cast<double>(weight.numel() / weight.size(1)) : 1;
+    const double bound = std::sqrt(6 / (per_output + per_input));
+    weight.uniform_(-bound, bound, generator);
+  } else if (weight.dim() > 2) {
     const double per_input =
         static_cast<double>(weight.numel()) / static_cast<double>(parameter.shape[1]);
     weight.normal_(0, std::sqrt(2 / per_input), generator);
@@ -43,14 +49,6 @@ bool is_statistic(graph::ParameterRole role) {
   return role == graph::ParameterRole::kMean || role == graph::ParameterRole::kVariance;
 }
 
-const graph::Graph& only_graph(const graph::Model& model) {
-  if (model.graphs.size() != 1) {
-    throw Error("model '" + model.name + "' has " + std::to_string(model.graphs.size()) +
-                " graphs; training takes one");
-  }
-  return model.graphs.front();
-}
-
 template <typename T>
 std::vector<T> row_major(const at::Tensor& tensor) {
   const at::Tensor flat = tensor.detach().to(at::kCPU).contiguous();
@@ -60,19 +58,20 @@ std::vector<T> row_major(const at::Tensor& tensor) {
 
 }  // namespace
 
-Network::Network(graph::Model model, int level_count, uint64_t seed, const at::Device& device)
+Network::Network(graph::Model model, int level_count, uint64_t seed, const at::Device& device,
+                 Initialisation initialisation)
     : model_(std::move(model)),
-      executor_(model_, only_graph(model_)),
       device_(device),
       shared_(model_.parameters.size()),
       masks_(static_cast<size_t>(level_count), LevelTensors(model_.parameters.size())),
       levels_(masks_) {
+  for (const graph::Graph& graph : model_.graphs) executors_.emplace_back(model_, graph);
   at::Generator generator = at::detail::createCPUGenerator(seed);
   for (size_t p = 0; p < model_.parameters.size(); ++p) {
     const graph::Parameter& parameter = model_.parameters[p];
     if (parameter.role == graph::ParameterRole::kWeight) {
       weights_.push_back(p);
-      shared_[p] = laid_out(initial_weight(parameter, generator)).to(device);
+      shared_[p] = laid_out(initial_weight(parameter, initialisation, generator)).to(device);
       for (size_t k = 0; k < levels_.size(); ++k) {
         masks_[k][p] = at::ones_like(shared_[p]);
         levels_[k][p] = shared_[p].clone().requires_grad_();
@@ -108,8 +107,32 @@ void Network::refresh(int level) {
   for (const size_t p : weights_) at::mul_out(levels_[k][p], shared_[p], masks_[k][p]);
 }
 
-at::Tensor Network::logits(const at::Tensor& images, const Route& route, const Pass& pass) {
-  return executor_.forward({&images, 1}, levels_, route, pass).at(0);
+std::vector<at::Tensor> Network::forward(size_t graph, std::span<const at::Tensor> inputs,
+                                         const ModelRoute& route, const Pass& pass) const {
+  return executors_[graph].forward(inputs, levels_, route[graph], pass);
+}
+
+size_t Network::switch_count() const {
+  size_t count = 0;
+  for (const Executor& executor : executors_) count += executor.weight_nodes().size();
+  return count;
+}
+
+ModelRoute Network::fixed_route(int level) const {
+  ModelRoute route;
+  for (const Executor& executor : executors_) route.push_back(executor.fixed_route(level));
+  return route;
+}
+
+ModelRoute Network::switched_route(size_t point, int from, int to) const {
+  ModelRoute route;
+  for (const Executor& executor : executors_) {
+    const size_t count = executor.weight_nodes().size();
+    // Past its places a graph runs at `from` throughout; before the first, at `to`.
+    route.push_back(executor.switched_route(std::min(point, count), from, to));
+    point -= std::min(point, count);
+  }
+  return route;
 }
 
 at::Tensor Network::weight_gradient(size_t parameter, int whole_level) const {

@@ -12,19 +12,29 @@
 
 namespace strata::train {
 
+/// The level of every node of every graph: [graph][node].
+using ModelRoute = std::vector<Route>;
+
+/// What weights are drawn from before training.
+enum class Initialisation : uint8_t {
+  kFanIn,   ///< convolutions: normal with variance 2 / fan-out (He et al. 2015); the rest: uniform
+            ///< in
+            ///< +-1 / sqrt(fan-in)
+  kGlorot,  ///< uniform in +-sqrt(6 / (fan-in + fan-out)) (Glorot and Bengio 2010)
+};
+
 /// Called with the name of every tensor that a checkpoint must hold.
 using StateVisitor = std::function<void(const std::string& name, at::Tensor& tensor)>;
 
 class Network {
  public:
-  /// Every mask is full. Weights are drawn from `seed`: normal with variance 2 / fan-out (He et al.
-  /// 2015) for convolutions, uniform in +-1 / sqrt(fan-in) for the rest.
-  Network(graph::Model model, int level_count, uint64_t seed, const at::Device& device);
+  /// Every mask is full. Weights are drawn from `seed`.
+  Network(graph::Model model, int level_count, uint64_t seed, const at::Device& device,
+          Initialisation initialisation = Initialisation::kFanIn);
   Network(const Network&) = delete;
   Network& operator=(const Network&) = delete;
 
   [[nodiscard]] const graph::Model& model() const { return model_; }
-  [[nodiscard]] const Executor& executor() const { return executor_; }
   [[nodiscard]] int level_count() const { return static_cast<int>(levels_.size()); }
   [[nodiscard]] const at::Device& device() const { return device_; }
 
@@ -49,7 +59,16 @@ class Network {
 
   /// Makes a level's forward pass see the shared weights under its mask as they are now.
   void refresh(int level);
-  [[nodiscard]] at::Tensor logits(const at::Tensor& images, const Route& route, const Pass& pass);
+  /// The outputs of one graph; `inputs` are in the order of the graph's. Graphs share parameters
+  /// and may run any number of times in one pass.
+  [[nodiscard]] std::vector<at::Tensor> forward(size_t graph, std::span<const at::Tensor> inputs,
+                                                const ModelRoute& route, const Pass& pass) const;
+
+  /// Places where a route may change its level: the nodes that apply a weight, graph after graph.
+  [[nodiscard]] size_t switch_count() const;
+  [[nodiscard]] ModelRoute fixed_route(int level) const;
+  /// What comes before place `point` runs at level `from`, the rest at `to`.
+  [[nodiscard]] ModelRoute switched_route(size_t point, int from, int to) const;
 
   /// Sum of the gradients that the levels' masked weights received, each only where the level has a
   /// weight; that of `whole_level` (-1: none) also where it has not. Undefined if there is none.
@@ -63,7 +82,7 @@ class Network {
 
  private:
   graph::Model model_;
-  Executor executor_;
+  std::vector<Executor> executors_;  ///< [graph]
   at::Device device_;
   std::vector<size_t> weights_, vectors_, trained_vectors_;
   LevelTensors shared_;               ///< [parameter], undefined for vectors

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "train/metric.h"
 #include "train/recipe.h"
 
 namespace strata::train {
@@ -23,13 +24,14 @@ struct TrainOptions {
 
 struct LevelResult {
   int level = 0;
-  double accuracy = 0;  ///< of the test split, 0..1
+  double value = 0;  ///< the metric on the test split, as measured
   double weights_pct = 0;
   double weights_pct_prunable = 0;
   double flops_pct = 0;
 };
 
 struct TrainResult {
+  Metric metric;
   std::vector<LevelResult> levels;
   double seconds = 0;  ///< of training, over all resumed runs
   double epochs = 0;

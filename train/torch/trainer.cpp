@@ -10,21 +10,17 @@
 #include <ATen/Parallel.h>
 #include <nlohmann/json.hpp>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include "core/file.h"
 #include "format/writer.h"
-#include "models/resnet.h"
 #include "sparse/accounting.h"
-#include "train/data/augment.h"
-#include "train/data/dataset.h"
-#include "train/data/normalisation.h"
 #include "train/error.h"
 #include "train/progress.h"
 #include "train/torch/algorithm.h"
 #include "train/torch/checkpoint.h"
 #include "train/torch/csv_log.h"
 #include "train/torch/interruption.h"
+#include "train/torch/task.h"
 #include "train/torch/train.h"
 
 namespace strata::train {
@@ -34,14 +30,7 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kStepsPerLogRow = 50;
 
-using Accuracies = std::vector<std::optional<double>>;
-
-struct TrainingData {
-  data::Dataset train;
-  data::Dataset test;
-  data::Normalisation normalisation;
-  uint64_t digest = 0;
-};
+using Values = std::vector<std::optional<double>>;  ///< [level] the metric
 
 int thread_count(const Recipe& recipe) {
   if (recipe.threads > 0) return static_cast<int>(recipe.threads);
@@ -56,86 +45,6 @@ ProgressOptions progress_options(bool quiet, int64_t first, std::string unit) {
   return options;
 }
 
-uint64_t digest_of(const data::Dataset& dataset) {
-  const uint64_t labels =
-      XXH3_64bits(dataset.labels.data(), dataset.labels.size() * sizeof(dataset.labels[0]));
-  return XXH3_64bits_withSeed(dataset.pixels.data(), dataset.pixels.size(), labels);
-}
-
-TrainingData load_data(const Recipe& recipe, bool quiet) {
-  if (recipe.data.dir.empty()) {
-    throw Error("no data set: set data.dir in the recipe or pass --data DIR");
-  }
-  data::LoadOptions options;
-  switch (recipe.data.format) {
-    case DataFormat::kAuto:
-      options.format = data::Format::kAuto;
-      break;
-    case DataFormat::kFolder:
-      options.format = data::Format::kFolder;
-      break;
-    case DataFormat::kCifar10:
-      options.format = data::Format::kCifar10;
-      break;
-    case DataFormat::kIdx:
-      options.format = data::Format::kIdx;
-      break;
-  }
-  if (!recipe.model.input.empty()) options.shape = data::parse_image_shape(recipe.model.input);
-  options.convert = recipe.data.convert;
-  options.holdout = recipe.data.holdout;
-  options.threads = thread_count(recipe);
-  const auto load = [&](data::Split split, int64_t limit) {
-    options.limit = limit;
-    std::unique_ptr<Progress> progress;
-    options.progress = [&](int64_t done, int64_t total) {
-      if (progress == nullptr) {
-        progress = std::make_unique<Progress>("reading " + std::string(data::to_string(split)),
-                                              total, progress_options(quiet, 0, "images"));
-      }
-      progress->update(done);
-    };
-    return data::load(recipe.data.dir, split, options);
-  };
-  TrainingData data;
-  data.train = load(data::Split::kTrain, recipe.data.limit_train);
-  options.shape = data.train.shape();
-  options.classes = data.train.classes;
-  data.test = load(data::Split::kTest, recipe.data.limit_test);
-  data.normalisation = data::measure(data.train);
-  data.digest = digest_of(data.train);
-  return data;
-}
-
-graph::Model build_model(const Recipe& recipe, const TrainingData& data) {
-  models::ResNetConfig config = value_or_throw(models::resnet_config(recipe.model.arch));
-  if (recipe.model.width > 0) config.width = recipe.model.width;
-  if (recipe.model.stem_stride > 0) {
-    if (config.stem != models::ResNetStem::kSmall) {
-      throw Error("model.stem_stride cannot change the ImageNet stem of '" + recipe.model.arch +
-                  "'; remove the key");
-    }
-    config.stem_stride = recipe.model.stem_stride;
-  }
-  const auto classes = static_cast<int64_t>(data.train.classes.size());
-  config.classes = recipe.model.classes > 0 ? recipe.model.classes : classes;
-  if (config.classes < classes) {
-    throw Error("model.classes is " + std::to_string(config.classes) + ", but the data set '" +
-                data.train.name + "' has " + std::to_string(classes) + " classes");
-  }
-  config.input_channels = data.train.channels;
-  config.image_height = data.train.height;
-  config.image_width = data.train.width;
-  config.keep_ends_dense = recipe.model.keep_ends_dense;
-  graph::Model model = value_or_throw(models::resnet(config));
-  data::write_normalisation(data.normalisation, model.metadata);
-  std::string names;
-  for (const std::string& name : data.train.classes) names += (names.empty() ? "" : "\n") + name;
-  model.metadata["classes"] = names;
-  model.metadata["family"] = "image-classification";
-  return model;
-}
-
 /// Everything of one run.
 class Run {
  public:
@@ -146,18 +55,16 @@ class Run {
   void resume();
   void loop();
   void save();
-  void log(const StepReport& report, Accuracies accuracies);
+  void log(const StepReport& report, Values values);
   void add_losses(const StepReport& report);
   void check_writable() const;
   void remove_half_written() const;
   TrainResult finish();
-  [[nodiscard]] Batch batch(int64_t step);
-  [[nodiscard]] Batch test_batch(int64_t begin, int64_t count) const;
-  [[nodiscard]] Accuracies evaluate();
+  [[nodiscard]] Values evaluate();
   [[nodiscard]] bool evaluation_due() const;
   [[nodiscard]] std::string progress_message(const StepReport& report) const;
   [[nodiscard]] double epoch() const {
-    return static_cast<double>(steps_done_) / static_cast<double>(steps_per_epoch_);
+    return static_cast<double>(steps_done_) / static_cast<double>(task_->steps_per_epoch());
   }
   [[nodiscard]] std::string record(const TrainResult& result) const;
   [[nodiscard]] static double now() {
@@ -167,15 +74,14 @@ class Run {
   [[nodiscard]] double seconds() const { return seconds_before_ + now() - begin_; }
   void visit_state(const StateVisitor& visitor);
   [[nodiscard]] CheckpointFacts facts() const {
-    return {to_toml(recipe_), data_.digest, steps_done_, seconds()};
+    return {to_toml(recipe_), task_->digest(), steps_done_, seconds()};
   }
 
   TrainOptions options_;
   Recipe recipe_;
   int threads_;
   fs::path checkpoint_path_;
-  TrainingData data_;
-  int64_t steps_per_epoch_;
+  std::unique_ptr<Task> task_;
   std::unique_ptr<Network> network_;
   std::unique_ptr<NestingAlgorithm> algorithm_;
   std::unique_ptr<CsvLog> csv_;
@@ -183,8 +89,6 @@ class Run {
   double seconds_before_ = 0;
   double begin_ = now();
   at::Tensor loss_sums_;  ///< [level][sum, count] since the last row of the log
-  std::unique_ptr<data::BatchPlan> plan_;
-  int64_t plan_epoch_ = -1;
 };
 
 Run::Run(const TrainOptions& options)
@@ -196,15 +100,16 @@ Run::Run(const TrainOptions& options)
   const at::Device device = parse_device(options.device);
   at::set_num_threads(threads_);
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
-  data_ = load_data(recipe_, options.quiet);
-  steps_per_epoch_ =
-      data::BatchPlan({}, data_.train.count, recipe_.optimizer.batch_size, true).batch_count();
+  if (recipe_.data.dir.empty()) {
+    throw Error("no data set: set data.dir in the recipe or pass --data DIR");
+  }
+  task_ = make_task(recipe_, {threads_, options.quiet, device});
   const int levels = recipe_.algorithm.kind == AlgorithmKind::kDense
                          ? 1
                          : static_cast<int>(recipe_.levels.weights.size());
-  network_ = std::make_unique<Network>(build_model(recipe_, data_), levels,
-                                       static_cast<uint64_t>(recipe_.seed), device);
-  algorithm_ = make_algorithm(recipe_, *network_, steps_per_epoch_);
+  network_ = std::make_unique<Network>(task_->model(), levels, static_cast<uint64_t>(recipe_.seed),
+                                       device, task_->initialisation());
+  algorithm_ = make_algorithm(recipe_, *network_, *task_);
   loss_sums_ = at::zeros({levels, 2}, at::kDouble);
 }
 
@@ -245,70 +150,20 @@ void Run::resume() {
   begin_ = now();
 }
 
-Batch Run::batch(int64_t step) {
-  const int64_t epoch = step / steps_per_epoch_;
-  const data::RandomKey key{static_cast<uint64_t>(recipe_.seed), static_cast<uint64_t>(epoch)};
-  if (epoch != plan_epoch_) {
-    plan_ = std::make_unique<data::BatchPlan>(key, data_.train.count, recipe_.optimizer.batch_size,
-                                              /*drop_last=*/true);
-    plan_epoch_ = epoch;
-  }
-  const std::span<const int64_t> indices = plan_->batch(step % steps_per_epoch_);
-  const auto count = static_cast<int64_t>(indices.size());
-  const data::Augmentation augmentation{.crop_padding = recipe_.data.augment.crop_padding,
-                                        .flip = recipe_.data.augment.flip,
-                                        .cutout = recipe_.data.augment.cutout};
-  const data::Dataset& train = data_.train;
-  const at::Tensor images = at::empty({count, train.channels, train.height, train.width});
-  const at::Tensor labels = at::empty({count}, at::kLong);
-  data::assemble_batch(train, indices, augmentation, data_.normalisation, key,
-                       images.data_ptr<float>(), threads_);
-  for (int64_t i = 0; i < count; ++i) {
-    labels.data_ptr<int64_t>()[i] =
-        train.labels[static_cast<size_t>(indices[static_cast<size_t>(i)])];
-  }
-  return {images.contiguous(at::MemoryFormat::ChannelsLast).to(network_->device()),
-          labels.to(network_->device())};
-}
-
-Batch Run::test_batch(int64_t begin, int64_t count) const {
-  const data::Dataset& test = data_.test;
-  std::vector<int64_t> indices(static_cast<size_t>(count));
-  const at::Tensor images = at::empty({count, test.channels, test.height, test.width});
-  const at::Tensor labels = at::empty({count}, at::kLong);
-  for (int64_t i = 0; i < count; ++i) {
-    indices[static_cast<size_t>(i)] = begin + i;
-    labels.data_ptr<int64_t>()[i] = test.labels[static_cast<size_t>(begin + i)];
-  }
-  data::to_float(test, indices, data_.normalisation, images.data_ptr<float>());
-  return {images.contiguous(at::MemoryFormat::ChannelsLast).to(network_->device()),
-          labels.to(network_->device())};
-}
-
-Accuracies Run::evaluate() {
+Values Run::evaluate() {
   const at::NoGradGuard no_grad;
-  const int levels = network_->level_count();
-  Accuracies accuracies(static_cast<size_t>(levels));
-  std::vector<int64_t> correct(static_cast<size_t>(levels), 0);
-  for (int k = 0; k < levels; ++k) {
-    if (algorithm_->ready(k, steps_done_)) network_->refresh(k);
-  }
-  for (int64_t begin = 0; begin < data_.test.count; begin += recipe_.eval.batch_size) {
-    const Batch batch =
-        test_batch(begin, std::min(recipe_.eval.batch_size, data_.test.count - begin));
-    for (int k = 0; k < levels; ++k) {
-      if (!algorithm_->ready(k, steps_done_)) continue;
-      const at::Tensor logits =
-          network_->logits(batch.images, network_->executor().fixed_route(k), Pass{});
-      correct[static_cast<size_t>(k)] += logits.argmax(1).eq(batch.labels).sum().item<int64_t>();
-    }
-  }
-  for (int k = 0; k < levels; ++k) {
+  Values values(static_cast<size_t>(network_->level_count()));
+  std::vector<size_t> ready;
+  std::vector<ModelRoute> routes;
+  for (int k = 0; k < network_->level_count(); ++k) {
     if (!algorithm_->ready(k, steps_done_)) continue;
-    accuracies[static_cast<size_t>(k)] = static_cast<double>(correct[static_cast<size_t>(k)]) /
-                                         static_cast<double>(data_.test.count);
+    network_->refresh(k);
+    ready.push_back(static_cast<size_t>(k));
+    routes.push_back(network_->fixed_route(k));
   }
-  return accuracies;
+  const std::vector<Evaluation> evaluations = task_->evaluate(*network_, routes);
+  for (size_t i = 0; i < ready.size(); ++i) values[ready[i]] = evaluations[i].test.value;
+  return values;
 }
 
 bool Run::evaluation_due() const {
@@ -316,7 +171,7 @@ bool Run::evaluation_due() const {
   const double interval = recipe_.eval.every_epochs;
   if (interval <= 0) return false;
   const double before =
-      static_cast<double>(steps_done_ - 1) / static_cast<double>(steps_per_epoch_);
+      static_cast<double>(steps_done_ - 1) / static_cast<double>(task_->steps_per_epoch());
   return std::floor(epoch() / interval) > std::floor(before / interval);
 }
 
@@ -334,7 +189,7 @@ void Run::add_losses(const StepReport& report) {
   }
 }
 
-void Run::log(const StepReport& report, Accuracies accuracies) {
+void Run::log(const StepReport& report, Values values) {
   LogRow row;
   row.step = steps_done_;
   row.epoch = epoch();
@@ -344,8 +199,8 @@ void Run::log(const StepReport& report, Accuracies accuracies) {
     row.loss.push_back(sums[k][1] > 0 ? std::optional<double>(sums[k][0] / sums[k][1])
                                       : std::nullopt);
   }
-  accuracies.resize(row.loss.size());
-  row.accuracy = std::move(accuracies);
+  values.resize(row.loss.size());
+  row.metric = std::move(values);
   row.seconds = seconds();
   csv_->append(row);
   loss_sums_.zero_();
@@ -362,13 +217,14 @@ std::string Run::progress_message(const StepReport& report) const {
   return message;
 }
 
-std::string accuracy_note(double epoch, const Accuracies& accuracies) {
+std::string metric_note(double epoch, const Metric& metric, const Values& values) {
   char text[32];
-  std::snprintf(text, sizeof(text), "epoch %6.2f  accuracy", epoch);
-  std::string note = text;
-  for (const std::optional<double>& accuracy : accuracies) {
-    std::snprintf(text, sizeof(text), "  %6.2f %%", 100 * accuracy.value_or(0));
-    note += accuracy ? text : "       - ";
+  std::snprintf(text, sizeof(text), "epoch %6.2f  ", epoch);
+  std::string note = text + metric.field;
+  const bool percent = metric.unit == "percent";
+  for (const std::optional<double>& value : values) {
+    std::snprintf(text, sizeof(text), "  %6.2f", metric.shown_per_measured * value.value_or(0));
+    note += value ? std::string(text) + (percent ? " %" : "") : percent ? "       - " : "       -";
   }
   return note;
 }
@@ -384,17 +240,17 @@ void Run::loop() {
   const auto interval = static_cast<double>(recipe_.checkpoint.every_seconds);
   double last_saved = now();
   while (steps_done_ < algorithm_->total_steps()) {
-    const StepReport report = algorithm_->step(batch(steps_done_), steps_done_);
+    const StepReport report = algorithm_->step(task_->batch(steps_done_), steps_done_);
     ++steps_done_;
     add_losses(report);
     const bool evaluate_now = evaluation_due();
     if (evaluate_now || steps_done_ % kStepsPerLogRow == 0) {
-      Accuracies accuracies;
+      Values values;
       if (evaluate_now) {
-        accuracies = evaluate();
-        progress.note(accuracy_note(epoch(), accuracies));
+        values = evaluate();
+        progress.note(metric_note(epoch(), task_->metric(), values));
       }
-      log(report, std::move(accuracies));
+      log(report, std::move(values));
     }
     progress.update(steps_done_, progress_message(report));
     const bool stop = interruption.requested();
@@ -417,7 +273,7 @@ std::string Run::record(const TrainResult& result) const {
   nlohmann::json levels = nlohmann::json::array();
   for (const LevelResult& level : result.levels) {
     levels.push_back({{"level", level.level},
-                      {"accuracy", level.accuracy},
+                      {result.metric.field, level.value},
                       {"weights_pct", level.weights_pct},
                       {"weights_pct_prunable", level.weights_pct_prunable},
                       {"flops_pct", level.flops_pct}});
@@ -428,11 +284,10 @@ std::string Run::record(const TrainResult& result) const {
                            {"seed", recipe_.seed},
                            {"epochs", result.epochs},
                            {"steps", result.steps},
-                           {"data", data_.train.name},
-                           {"train_images", data_.train.count},
-                           {"test_images", data_.test.count},
+                           {"metric", result.metric.field},
                            {"recipe", to_toml(recipe_)},
                            {"levels", levels}};
+  record.update(task_->facts());
   if (!options_.recipe_text.empty()) record["recipe_text"] = options_.recipe_text;
   return record.dump();
 }
@@ -441,11 +296,12 @@ TrainResult Run::finish() {
   TrainResult result;
   result.steps = steps_done_;
   result.epochs = epoch();
-  const Accuracies accuracies = evaluate();
+  result.metric = task_->metric();
+  const Values values = evaluate();
   sparse::NestedModel nested = network_->nested();
   const sparse::DensityReport density = value_or_throw(sparse::account(nested));
   for (const sparse::LevelDensity& level : density.levels) {
-    result.levels.push_back({level.level, accuracies[static_cast<size_t>(level.level)].value_or(0),
+    result.levels.push_back({level.level, values[static_cast<size_t>(level.level)].value_or(0),
                              level.weights_pct, level.weights_pct_prunable, level.flops_pct});
   }
   throw_if_error(sparse::fold_normalisation(nested));
@@ -470,8 +326,8 @@ void Run::remove_half_written() const {
 TrainResult Run::execute() {
   remove_half_written();
   if (options_.resume) resume();
-  csv_ = std::make_unique<CsvLog>(options_.output.string() + ".csv", network_->level_count(),
-                                  steps_done_);
+  csv_ = std::make_unique<CsvLog>(options_.output.string() + ".csv", task_->metric().field,
+                                  network_->level_count(), steps_done_);
   loop();
   return finish();
 }

@@ -74,9 +74,9 @@ TEST_F(Training, JointLearnsEveryLevelAtItsDensity) {
   ASSERT_EQ(result.levels.size(), 3U);
   const std::vector<double> wanted = {20, 40, 80};
   for (const LevelResult& level : result.levels) {
-    EXPECT_GT(level.accuracy, 0.9) << "level " << level.level;
+    EXPECT_GT(level.value, 0.9) << "level " << level.level;
     EXPECT_NEAR(level.weights_pct, wanted[static_cast<size_t>(level.level)], 0.05);
-    EXPECT_EQ(count_correct(output(), level.level, data()), std::llround(level.accuracy * 60));
+    EXPECT_EQ(count_correct(output(), level.level, data()), std::llround(level.value * 60));
   }
   EXPECT_EQ(result.steps, 90);
   EXPECT_EQ(result.epochs, 6);
@@ -104,7 +104,7 @@ TEST_F(Training, FileHoldsWhatItsUserMustKnow) {
 TEST_F(Training, DenseKeepsEverything) {
   const TrainResult result = train(options("dense", {"optimizer.epochs=4"}));
   ASSERT_EQ(result.levels.size(), 1U);
-  EXPECT_GT(result.levels[0].accuracy, 0.9);
+  EXPECT_GT(result.levels[0].value, 0.9);
   EXPECT_EQ(result.levels[0].weights_pct, 100);
 }
 
@@ -114,7 +114,7 @@ TEST_F(Training, GrowLearnsEveryLevelAndNeverTouchesTheLevelsBelow) {
   const std::vector<double> wanted = {20, 40, 80};
   std::vector<std::string> last;
   for (size_t k = 0; k < 3; ++k) {
-    EXPECT_GT(result.levels[k].accuracy, 0.8) << "level " << k;
+    EXPECT_GT(result.levels[k].value, 0.8) << "level " << k;
     EXPECT_NEAR(result.levels[k].weights_pct, wanted[k], 0.05);
   }
   // Rows: step,epoch,lr,loss_0..2,accuracy_0..2. Once level 1 learns, level 0 stays as it is.
@@ -153,7 +153,7 @@ TEST_F(Training, AdamAndStepsAndClippingLearnToo) {
       "joint", {"optimizer.kind=adam", "optimizer.lr=0.01", "optimizer.epochs=6",
                 "optimizer.schedule=step", "optimizer.step_epochs=4", "optimizer.gradient_clip=1",
                 "optimizer.warmup_epochs=0.5", "optimizer.label_smoothing=0.05"}));
-  for (const LevelResult& level : result.levels) EXPECT_GT(level.accuracy, 0.8) << level.level;
+  for (const LevelResult& level : result.levels) EXPECT_GT(level.value, 0.8) << level.level;
 }
 
 TEST_F(Training, SameSeedGivesTheSameBytesAndAnotherSeedOthers) {
@@ -210,7 +210,7 @@ TEST_F(Training, RefusesACheckpointOfAnotherRecipeOrOtherData) {
   TrainOptions same = options("joint", {"checkpoint.every_seconds=7"});
   same.resume = true;
   testing::write_small_images(data(), 240, 60, 99);
-  EXPECT_NE(failure(same).find("its run had other training images"), std::string::npos);
+  EXPECT_NE(failure(same).find("its run had other training data"), std::string::npos);
   testing::write_small_images(data());
   EXPECT_EQ(train(same).steps, 30);
 }
