@@ -13,7 +13,7 @@
 namespace strata::train {
 
 enum class OptimizerKind : uint8_t { kSgd, kAdam };
-enum class ScheduleKind : uint8_t { kCosine, kStep };
+enum class ScheduleKind : uint8_t { kCosine, kStep, kConstant };
 enum class AlgorithmKind : uint8_t { kJoint, kGrow, kDense };
 enum class DataFormat : uint8_t { kAuto, kFolder, kCifar10, kIdx };
 
@@ -28,6 +28,8 @@ struct Recipe {
     int64_t stem_stride = 0;
     std::string input;
     int64_t classes = 0;
+    int64_t heads = 0;
+    double dropout = 0.6;
     bool keep_ends_dense = true;
   } model;
 

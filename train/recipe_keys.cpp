@@ -45,7 +45,7 @@ const std::vector<Key>& recipe_keys() {
       KEY(threads, (Range{0, 1024}), "Threads of training; 0 takes every core."),
 
       KEY(model.arch, kAny,
-          "Architecture, such as resnet20 or resnet18-small; `strata init` lists them."),
+          "Architecture, such as resnet20, resnet18-small or gat; `strata init` lists them."),
       KEY(model.width, (Range{0, 4096}),
           "Channels of the first stage; 0 takes the architecture's."),
       KEY(model.stem_stride, (Range{0, 4}),
@@ -54,11 +54,17 @@ const std::vector<Key>& recipe_keys() {
       KEY(model.input, kAny,
           "Shape of the input as CHANNELSxHEIGHTxWIDTH, such as 1x28x28; empty takes the data's."),
       KEY(model.classes, (Range{0, 65535}), "Classes of the output; 0 takes the data's."),
+      KEY(model.heads, (Range{0, 4096}),
+          "Attention heads of the first layer of a gat; 0 takes the architecture's. `model.width` "
+          "is then the units per head."),
+      KEY(model.dropout, (Range{0, 0.99}),
+          "Share of a gat's inputs, projections and attention that training drops."),
       KEY(model.keep_ends_dense, kAny,
           "The first layer and the classifier keep all their weights in every level; they count "
-          "in `levels.weights`."),
+          "in `levels.weights`. Of a gat, the last projection alone."),
 
-      KEY(data.dir, kAny, "Directory of the data set; `--data` overrides it."),
+      KEY(data.dir, kAny,
+          "Directory of the data set, or the .npz file of a graph; `--data` overrides it."),
       CHOICE(data.format, "Format of the data set; auto finds out by what the directory holds.",
              "auto", "folder", "cifar10", "idx"),
       KEY(data.convert, kAny,
@@ -91,12 +97,13 @@ const std::vector<Key>& recipe_keys() {
           "L2 penalty on weights; bias and normalisation are free."),
       KEY(optimizer.label_smoothing, (Range{0, 0.9}),
           "Share of the target spread evenly over all classes."),
-      CHOICE(optimizer.schedule, "How the learning rate falls: along a cosine to 0, or in steps.",
-             "cosine", "step"),
+      CHOICE(optimizer.schedule,
+             "How the learning rate falls: along a cosine to 0, in steps, or not at all.", "cosine",
+             "step", "constant"),
       KEY(optimizer.warmup_epochs, kEpochs, "Epochs in which the learning rate rises from 0."),
       KEY(optimizer.step_epochs, (Range{0.01, 1e6}), "Epochs between two steps (schedule step)."),
       KEY(optimizer.step_factor, kFraction, "What a step multiplies the learning rate by."),
-      KEY(optimizer.batch_size, (Range{1, 65536}), "Images per step."),
+      KEY(optimizer.batch_size, (Range{1, 65536}), "Images per step; a graph is always one step."),
       KEY(optimizer.epochs, (Range{0.001, 1e6}),
           "Length of the run; `grow` divides its own lengths from it if it is shorter than their "
           "sum."),
@@ -132,7 +139,8 @@ const std::vector<Key>& recipe_keys() {
       KEY(checkpoint.path, kAny, "File of the checkpoint; empty takes OUTPUT.ckpt."),
 
       KEY(eval.every_epochs, kEpochs,
-          "Epochs between two evaluations; 0 evaluates at the end only."),
+          "Epochs between two evaluations; 0 evaluates at the end only. Where the data have a "
+          "validation split, the best of the evaluated epochs is kept."),
       KEY(eval.batch_size, (Range{1, 65536}), "Images per step of evaluation."),
   };
   return keys;

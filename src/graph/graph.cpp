@@ -1,8 +1,12 @@
 // Access to the parts of a graph: attributes, parameters, and shapes as text.
 #include "graph/graph.h"
 
+#include <algorithm>
+#include <charconv>
 #include <cstring>
 #include <utility>
+
+#include "graph/operators.h"
 
 namespace strata::graph {
 namespace {
@@ -149,5 +153,30 @@ const Constant* Model::find_constant(std::string_view constant) const {
 }
 
 const Graph* Model::find_graph(std::string_view graph) const { return find_named(graphs, graph); }
+
+Result<Bindings> usual_sizes(const Model& model) {
+  Bindings sizes;
+  const auto found = model.metadata.find("sizes");
+  if (found == model.metadata.end()) return sizes;
+  std::string_view rest = found->second;
+  while (!rest.empty()) {
+    const std::string_view entry = rest.substr(0, rest.find(' '));
+    rest.remove_prefix(std::min(rest.size(), entry.size() + 1));
+    const size_t equals = entry.find('=');
+    int64_t size = -1;
+    bool whole = false;
+    if (equals != std::string_view::npos && equals > 0) {
+      const char* const end = entry.data() + entry.size();
+      const auto [stop, error] = std::from_chars(entry.data() + equals + 1, end, size);
+      whole = error == std::errc() && stop == end;
+    }
+    if (!whole || size < 0 || size > kMaxDimension) {
+      return invalid_argument("the model's metadata 'sizes' hold '" + std::string(entry) +
+                              "', expected SYMBOL=SIZE");
+    }
+    sizes.insert_or_assign(std::string(entry.substr(0, equals)), size);
+  }
+  return sizes;
+}
 
 }  // namespace strata::graph

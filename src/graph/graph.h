@@ -146,7 +146,7 @@ struct Model {
   std::vector<Constant> constants;
   /// What a user of the model must know, like onnx metadata_props. Known keys: "input.mean" and
   /// "input.std" (per channel, comma-separated, of pixels scaled to 0..1), "classes" (names, one a
-  /// line), "family" ("image-classification").
+  /// line), "family" ("image-classification", "node-classification"), "sizes" (see usual_sizes()).
   std::map<std::string, std::string, std::less<>> metadata;
   bool operator==(const Model&) const = default;
 
@@ -163,6 +163,11 @@ Status validate(const Model& model);
 
 /// Numbers for symbols, e.g. {"batch", 1}.
 using Bindings = std::map<std::string, int64_t, std::less<>>;
+
+/// What the model's metadata say of the usual sizes of its symbols ("sizes": "nodes=2708
+/// edges=13264"), for accounting and timing where nobody gives others; empty if they say nothing.
+/// Errors: another form, a size that is no possible dimension.
+Result<Bindings> usual_sizes(const Model& model);
 
 /// Shape and type of every value in a graph, by name (parameters and constants included).
 using ValueTable = std::map<std::string, ValueInfo, std::less<>>;

@@ -70,6 +70,7 @@ Result<std::vector<SliceAxis>> read_slices(const Shape& input, const std::vector
 /// The sets that make up the table, one per file of operators/.
 std::vector<Operator> arithmetic_operators();
 std::vector<Operator> elementwise_operators();
+std::vector<Operator> graph_attention_operators();
 std::vector<Operator> layout_operators();
 std::vector<Operator> matrix_operators();
 std::vector<Operator> normalisation_operators();

@@ -14,9 +14,9 @@ namespace {
 const std::vector<Operator>& operators() {
   static const std::vector<Operator> kTable = [] {
     std::vector<Operator> table;
-    for (auto set : {arithmetic_operators(), elementwise_operators(), layout_operators(),
-                     matrix_operators(), normalisation_operators(), reduction_operators(),
-                     selection_operators(), window_operators()}) {
+    for (auto set : {arithmetic_operators(), elementwise_operators(), graph_attention_operators(),
+                     layout_operators(), matrix_operators(), normalisation_operators(),
+                     reduction_operators(), selection_operators(), window_operators()}) {
       std::move(set.begin(), set.end(), std::back_inserter(table));
     }
     return table;

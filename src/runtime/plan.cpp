@@ -45,8 +45,8 @@ bool has_kind_of_its_own(const Node& node) {
 }
 
 bool is_reshape(const Node& node) {
-  return node.domain.empty() &&
-         (node.op_type == "Identity" || node.op_type == "Flatten" || node.op_type == "Reshape");
+  return node.domain.empty() && (node.op_type == "Identity" || node.op_type == "Dropout" ||
+                                 node.op_type == "Flatten" || node.op_type == "Reshape");
 }
 
 class Planner {
@@ -475,6 +475,8 @@ std::vector<int> Step::writes() const {
 
 Result<Plan> make_plan(const graph::Model& model, const graph::Graph& graph,
                        graph::Bindings bindings) {
+  STRATA_ASSIGN_OR_RETURN(const graph::Bindings usual, graph::usual_sizes(model));
+  bindings.insert(usual.begin(), usual.end());
   for (const graph::ValueInfo& input : graph.inputs) {
     for (const graph::Dim& dim : input.shape) {
       if (!dim.symbol().empty()) bindings.try_emplace(dim.symbol(), 1);

@@ -106,8 +106,8 @@ struct Plan {
   std::vector<graph::ValueInfo> output_infos;
 };
 
-/// Binds symbols that `bindings` does not name to 1. Errors name the node and say which operator,
-/// attribute or shape the runtime cannot run.
+/// Binds symbols that `bindings` does not name to the usual sizes, or 1. Errors name the node and
+/// say which operator, attribute or shape the runtime cannot run.
 Result<Plan> make_plan(const graph::Model& model, const graph::Graph& graph,
                        graph::Bindings bindings);
 

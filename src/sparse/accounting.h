@@ -38,7 +38,8 @@ struct DensityReport {
   std::vector<TensorDensity> tensors;  ///< in the model's parameter order
 };
 
-/// Unbound symbols (batch and the like) are taken as 1. Errors: shapes that cannot be inferred.
+/// Unbound symbols (batch and the like) have the model's usual sizes, or else 1. Errors: shapes
+/// that cannot be inferred.
 Result<DensityReport> account(const NestedModel& nested, const graph::Bindings& bindings = {});
 
 }  // namespace strata::sparse

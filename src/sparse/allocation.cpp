@@ -328,8 +328,10 @@ std::string to_string(AllocationMethod method) {
 Result<std::vector<LayerBudget>> layer_budgets(const graph::Model& model,
                                                const graph::Bindings& bindings) {
   std::map<std::string, int64_t, std::less<>> macs_per_nonzero;
+  STRATA_ASSIGN_OR_RETURN(const graph::Bindings usual, graph::usual_sizes(model));
   for (const graph::Graph& graph : model.graphs) {
     graph::Bindings bound = bindings;
+    bound.insert(usual.begin(), usual.end());
     for (const graph::ValueInfo& input : graph.inputs) {
       for (const graph::Dim& dim : input.shape) {
         if (!dim.symbol().empty()) bound.emplace(dim.symbol(), 1);

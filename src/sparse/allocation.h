@@ -24,8 +24,8 @@ struct LayerBudget {
 
 /// The budget entry of every weight of a model, in parameter order, `at_least` 0. A weight that no
 /// Conv, Gemm or MatMul applies (an embedding) costs no multiply-adds; one that several nodes or
-/// graphs apply costs their sum. Unbound symbols are taken as 1. Errors: shapes that cannot be
-/// inferred.
+/// graphs apply costs their sum. Unbound symbols have the model's usual sizes, or else 1. Errors:
+/// shapes that cannot be inferred.
 Result<std::vector<LayerBudget>> layer_budgets(const graph::Model& model,
                                                const graph::Bindings& bindings = {});
 

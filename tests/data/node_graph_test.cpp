@@ -8,7 +8,7 @@
 
 #include <gtest/gtest.h>
 
-#include "../interop/npz_bytes.h"
+#include "npz_bytes.h"
 #include "sample_files.h"
 #include "train/error.h"
 

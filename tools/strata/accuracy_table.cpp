@@ -37,35 +37,29 @@ route::AccuracyTable read_accuracy(const std::string& path, const format::Reader
 
 route::AccuracyTable measure_accuracy(const Console& console,
                                       const std::shared_ptr<const format::Reader>& reader,
-                                      const std::string& data_dir, int64_t images, int threads) {
-  Classifier classifier(reader, threads);
-  const data::Dataset dataset =
-      load_test_images(console, *reader, classifier, {data_dir, images, false, threads});
-  const auto normalisation =
-      data::read_normalisation(reader->model().metadata, classifier.input_shape().channels);
-  const auto all = data::spread_over_classes(dataset.labels, 0);
-  const size_t steps = classifier.steps().size();
+                                      const std::string& data_dir, int64_t samples, int threads) {
+  const auto evaluator =
+      make_evaluator(console, reader, {.data = data_dir, .limit = samples, .threads = threads});
+  const size_t steps = evaluator->steps().size();
   const int level_count = reader->level_count();
   const std::vector<SwitchPoint> points = switch_points(level_count, steps);
 
   ProgressOptions options;
   options.mode = progress_mode(console.quiet);
-  options.unit = "images";
+  options.unit = evaluator->sample_unit();
   Progress progress(
-      "eval", static_cast<int64_t>(all.size() * (points.size() + static_cast<size_t>(level_count))),
+      "eval", evaluator->sample_count(0) * (static_cast<int64_t>(points.size()) + level_count),
       options);
-  const auto percent_right = [&](const std::vector<uint8_t>& route) {
-    const int64_t correct = classifier.count_correct(dataset, all, normalisation, route, progress);
-    return 100 * static_cast<double>(correct) / static_cast<double>(all.size());
+  const auto value = [&](const std::vector<uint8_t>& route) {
+    return evaluator->measure(0, route, progress).value;
   };
   route::AccuracyTable accuracy;
   for (int level = 0; level < level_count; ++level) {
-    accuracy.levels.push_back(
-        percent_right(std::vector<uint8_t>(steps, static_cast<uint8_t>(level))));
+    accuracy.levels.push_back(value(std::vector<uint8_t>(steps, static_cast<uint8_t>(level))));
   }
   for (const SwitchPoint& point : points) {
-    accuracy.switch_points.push_back({static_cast<int>(point.step), point.from, point.to,
-                                      percent_right(route_of(point, steps))});
+    accuracy.switch_points.push_back(
+        {static_cast<int>(point.step), point.from, point.to, value(route_of(point, steps))});
   }
   progress.finish();
   return accuracy;

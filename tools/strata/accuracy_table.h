@@ -17,11 +17,11 @@ namespace strata::cli {
 /// images as the switch points where there are any, so that they can be compared. Throws Error.
 route::AccuracyTable read_accuracy(const std::string& path, const format::Reader& reader);
 
-/// Measures levels and switch points on `images` test images spread over the classes. Throws Error,
-/// or Interrupted.
+/// Measures levels and switch points on `samples` test samples spread over the classes. Throws
+/// Error, or Interrupted.
 route::AccuracyTable measure_accuracy(const Console& console,
                                       const std::shared_ptr<const format::Reader>& reader,
-                                      const std::string& data_dir, int64_t images, int threads);
+                                      const std::string& data_dir, int64_t samples, int threads);
 
 /// The user's figures, one per level. Throws Error: another number of levels, not finite.
 route::AccuracyTable stated_accuracy(const std::vector<double>& metrics, int level_count);

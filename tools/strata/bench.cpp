@@ -16,6 +16,7 @@
 #include "tools/strata/latency.h"
 #include "tools/strata/level_alone_peer.h"
 #include "tools/strata/machine.h"
+#include "tools/strata/node_inputs.h"
 #include "tools/strata/others_load.h"
 #include "tools/strata/output_file.h"
 #include "tools/strata/table.h"
@@ -47,15 +48,16 @@ void add_quantiles(Json& entry, const std::vector<double>& ms) {
 }
 
 /// Median microseconds per step at one level.
-std::vector<double> time_steps(runtime::Session& session, const runtime::RandomTensors& buffers,
-                               int level) {
+std::vector<double> time_steps(runtime::Session& session,
+                               std::span<const runtime::InputView> inputs,
+                               std::span<const runtime::OutputView> outputs, int level) {
   const size_t count = session.steps().size();
   const std::vector<uint8_t> route(count, static_cast<uint8_t>(level));
   std::vector<int64_t> ns(count);
   std::vector<std::vector<double>> samples(count);
   for (int run = 0; run < kStepRuns; ++run) {
     stop_if_interrupted();
-    throw_if_error(session.run_timed(buffers.inputs(), buffers.outputs(), route, ns));
+    throw_if_error(session.run_timed(inputs, outputs, route, ns));
     for (size_t i = 0; i < count; ++i) samples[i].push_back(static_cast<double>(ns[i]) * 1e-3);
   }
   std::vector<double> medians;
@@ -159,7 +161,8 @@ class BenchVerb : public Verb {
              "  strata bench r50.strata --threads 2 --vs libtorch -o bench.json\n"
              "  strata bench r50.strata --vs alone   what nesting costs: each level stored alone\n"
              "  strata bench r50.strata --vs libtorch,alone --runs 100\n"
-             "  strata bench r50.strata --threads 1 --level 0 --steps   where the time goes") {}
+             "  strata bench r50.strata --threads 1 --level 0 --steps   where the time goes\n"
+             "  strata bench cora.strata --data cora.npz") {}
 
   void declare(CLI::App& app) override {
     app.add_option("FILE", file_, "The .strata file")->required();
@@ -179,6 +182,8 @@ class BenchVerb : public Verb {
         ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}).description(""));
     level_option_ = app.add_option("--level", level_, "Only this level")->type_name("K");
     app.add_flag("--steps", steps_, "Also the time of every step");
+    app.add_option("--data", data_, "The .npz file of the graph that a model of graphs is timed on")
+        ->type_name("FILE");
     app.add_option("-o,--output", output_, "Also write the JSON to FILE")->type_name("FILE");
   }
 
@@ -201,8 +206,23 @@ class BenchVerb : public Verb {
     if (level_option_->count() > 0) check_level(level_, model.nested.level_count, file_);
     runtime::SessionOptions session_options;
     session_options.threads = threads;
+    std::optional<NodeInputs> graph;
+    if (classifies_nodes(model.reader->model())) {
+      if (data_.empty()) {
+        throw Error("'" + file_ + "' takes a graph: name its .npz file with --data");
+      }
+      session_options.bindings = graph.emplace(data_, *model.reader).bindings();
+    } else if (!data_.empty()) {
+      throw Error("'" + file_ + "' takes no graph: leave --data away, inputs are random");
+    }
     const auto session = value_or_throw(runtime::Session::create(model.reader, session_options));
     const runtime::RandomTensors buffers(*session);
+    std::array<runtime::InputView, 5> graph_views;
+    std::span<const runtime::InputView> inputs = buffers.inputs();
+    if (graph) {
+      graph_views = graph->views();
+      inputs = graph_views;
+    }
 
     std::vector<int> levels;
     std::vector<Contender> contenders;
@@ -210,20 +230,19 @@ class BenchVerb : public Verb {
       if (level_option_->count() > 0 && level != level_) continue;
       levels.push_back(level);
       contenders.push_back({"level " + std::to_string(level),
-                            [&session, &buffers, level] {
-                              throw_if_error(
-                                  session->run(buffers.inputs(), buffers.outputs(), level));
+                            [&session, &buffers, &inputs, level] {
+                              throw_if_error(session->run(inputs, buffers.outputs(), level));
                             },
                             {}});
     }
 #ifdef STRATA_TORCH_VERSION
     std::unique_ptr<LibtorchPeer> torch;
     if (is_peer(kLibtorch)) {
-      if (buffers.inputs().size() != 1 || buffers.outputs().size() != 1) {
+      if (inputs.size() != 1 || buffers.outputs().size() != 1) {
         throw Error("'" + file_ + "' cannot be compared with libtorch: its graph must have one " +
                     "input and one output");
       }
-      const runtime::InputView& input = buffers.inputs().front();
+      const runtime::InputView& input = inputs.front();
       if (input.type != graph::DataType::kFloat32) {
         throw Error("'" + file_ +
                     "' cannot be compared with libtorch: its input is not of float32");
@@ -241,8 +260,8 @@ class BenchVerb : public Verb {
         alone.push_back(std::make_unique<LevelAlonePeer>(
             model.nested, level, model.reader->value_type(), session_options));
         contenders.push_back({alone.back()->name(),
-                              [&buffers, peer = alone.back().get()] {
-                                peer->run(buffers.inputs(), buffers.outputs());
+                              [&buffers, &inputs, peer = alone.back().get()] {
+                                peer->run(inputs, buffers.outputs());
                               },
                               {}});
       }
@@ -309,7 +328,7 @@ class BenchVerb : public Verb {
           entry["over_alone"] = p50_ms / peer_ms;
         }
       }
-      if (steps_) entry["step_us"] = time_steps(*session, buffers, levels[i]);
+      if (steps_) entry["step_us"] = time_steps(*session, inputs, buffers.outputs(), levels[i]);
       document["levels"].push_back(std::move(entry));
     }
     document["machine"] = machine;
@@ -333,6 +352,7 @@ class BenchVerb : public Verb {
   }
 
   std::string file_;
+  std::string data_;
   int threads_ = 0;
   std::vector<std::string> peers_;
   int64_t runs_ = 0;

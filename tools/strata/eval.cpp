@@ -19,13 +19,10 @@ namespace {
 constexpr int64_t kSwitchPointImages = 1000;
 constexpr int kMaxThreads = 64;
 
-double percent(int64_t part, size_t whole) {
-  return 100.0 * static_cast<double>(part) / static_cast<double>(whole);
-}
-
-std::string level_table(const Json& levels) {
+std::string level_table(const Json& levels, const Metric& metric, const std::string& unit) {
   Table table;
-  for (const char* title : {"level", "top-1 %", "weights %", "FLOPs %", "bytes to end", "images"}) {
+  for (const std::string& title : {std::string("level"), metric.title, std::string("weights %"),
+                                   std::string("FLOPs %"), std::string("bytes to end"), unit}) {
     table.add_column(title);
   }
   for (const Json& level : levels) {
@@ -67,25 +64,28 @@ class EvalVerb : public Verb {
       : Verb("eval", "Measure the accuracy of every level, and of changing level in between",
              "  strata eval photos.strata --data photos/\n"
              "  strata eval photos.strata --data photos/ --switch-points -o eval.json\n"
-             "  strata eval photos.strata --data photos/ --level 0 --limit 1000 --json") {}
+             "  strata eval photos.strata --data photos/ --level 0 --limit 1000 --json\n"
+             "  strata eval cora.strata --data cora.npz --switch-points") {}
 
   void declare(CLI::App& app) override {
     app.add_option("FILE", file_, "The .strata file")->required();
-    app.add_option("--data", data_,
-                   "Data set: image folders, CIFAR-10 binary or IDX; its test split is used")
+    app.add_option(
+           "--data", data_,
+           "Data set: image folders, CIFAR-10 binary, IDX, or the .npz file of a graph; its "
+           "test split is used")
         ->type_name("DIR")
         ->required();
     level_option_ = app.add_option("--level", level_, "Only this level")->type_name("K");
-    switch_option_ =
-        app.add_option("--switch-points", switch_images_,
-                       "Also from every level to every sparser one, before every step, on N images "
-                       "spread over the classes (default: 1000)")
-            ->option_text("[N]")
-            ->expected(0, 1);
+    switch_option_ = app.add_option("--switch-points", switch_images_,
+                                    "Also from every level to every sparser one, before every "
+                                    "step, on N images or nodes "
+                                    "spread over the classes (default: 1000)")
+                         ->option_text("[N]")
+                         ->expected(0, 1);
     app.add_option("--threads", threads_, "Images at a time (default: one per core)")
         ->type_name("N")
         ->check(CLI::Range(1, kMaxThreads).description(""));
-    app.add_option("--limit", limit_, "At most N images, spread over the classes")
+    app.add_option("--limit", limit_, "At most N images or nodes, spread over the classes")
         ->type_name("N")
         ->check(CLI::Range(int64_t{1}, INT64_MAX).description(""));
     app.add_flag("--convert", convert_, "Make images of another size or colour fit");
@@ -104,86 +104,87 @@ class EvalVerb : public Verb {
     const OpenedModel model = open_model(file_);
     const int level_count = model.nested.level_count;
     if (level_option_->count() > 0) check_level(level_, level_count, file_);
-    Classifier classifier(model.reader, threads);
-    const data::Dataset dataset =
-        load_test_images(console, *model.reader, classifier, {data_, limit_, convert_, threads});
-    const auto normalisation =
-        data::read_normalisation(model.reader->model().metadata, classifier.input_shape().channels);
+    const auto evaluator =
+        make_evaluator(console, model.reader,
+                       {.data = data_, .limit = limit_, .convert = convert_, .threads = threads});
+    const Metric metric = evaluator->metric();
 
     std::vector<int> levels;
     for (int level = 0; level < level_count; ++level) {
       if (level_option_->count() == 0 || level == level_) levels.push_back(level);
     }
-    const size_t steps = classifier.steps().size();
-    const auto all = data::spread_over_classes(dataset.labels, 0);
-    const auto some = data::spread_over_classes(dataset.labels, switch_limit);
+    const size_t steps = evaluator->steps().size();
+    const int64_t all = evaluator->sample_count(0);
+    const int64_t some = evaluator->sample_count(switch_limit);
     const std::vector<SwitchPoint> points =
         wants_switch_points ? switch_points(level_count, steps) : std::vector<SwitchPoint>();
 
-    const auto work =
-        static_cast<int64_t>(all.size() * levels.size() + (wants_switch_points ? some.size() : 0) *
-                                                              (points.size() + levels.size()));
+    const auto level_work = static_cast<int64_t>(levels.size());
+    const auto point_work = static_cast<int64_t>(points.size());
     ProgressOptions progress_options;
     progress_options.mode = progress_mode(console.quiet);
-    progress_options.unit = "images";
-    Progress progress("eval", work, progress_options);
-    const auto accuracy = [&](std::span<const int64_t> images, const std::vector<uint8_t>& route,
-                              int64_t* correct = nullptr) {
-      const int64_t count =
-          classifier.count_correct(dataset, images, normalisation, route, progress);
-      if (correct != nullptr) *correct = count;
-      return percent(count, images.size());
-    };
+    progress_options.unit = evaluator->sample_unit();
+    Progress progress(
+        "eval", all * level_work + (wants_switch_points ? some * (point_work + level_work) : 0),
+        progress_options);
 
     Json document = console.document();
     document["model"] = model_json(*model.reader);
-    document["data"] = {
-        {"dir", data_}, {"name", dataset.name}, {"split", "test"}, {"images", all.size()}};
-    document["metric"] = "top1";
-    document["unit"] = "percent";
+    document["data"] = {{"dir", data_},
+                        {"name", evaluator->data_name()},
+                        {"split", "test"},
+                        {"sample_unit", evaluator->sample_unit()},
+                        {"images", all}};
+    document["metric"] = metric.name;
+    document["unit"] = metric.unit;
     document["threads"] = threads;
     document["levels"] = Json::array();
     for (const int level : levels) {
       const auto k = static_cast<size_t>(level);
-      int64_t correct = 0;
-      const double value =
-          accuracy(all, std::vector<uint8_t>(steps, static_cast<uint8_t>(level)), &correct);
+      const Evaluator::Figure figure =
+          evaluator->measure(0, std::vector<uint8_t>(steps, static_cast<uint8_t>(level)), progress);
       Json entry = level_json(model.density.levels[k], model.reader->blocks()[k]);
-      entry["value"] = value;
-      entry["correct"] = correct;
-      entry["images"] = all.size();
+      entry["value"] = figure.value;
+      if (figure.correct) entry["correct"] = *figure.correct;
+      entry["images"] = all;
       document["levels"].push_back(std::move(entry));
-      progress.note("level " + std::to_string(level) + ": " + format_fixed(value, 2) + " %");
+      progress.note("level " + std::to_string(level) + ": " + format_fixed(figure.value, 2) +
+                    (metric.unit == "percent" ? " %" : ""));
     }
     if (wants_switch_points) {
       document["steps"] = Json::array();
-      for (const runtime::StepInfo& step : classifier.steps()) {
+      for (const runtime::StepInfo& step : evaluator->steps()) {
         document["steps"].push_back({{"name", step.name}, {"kind", step.kind}});
       }
-      document["switch_point_images"] = some.size();
+      document["switch_point_images"] = some;
       document["switch_point_levels"] = Json::array();
       for (const int level : levels) {
         document["switch_point_levels"].push_back(
             {{"level", level},
-             {"value", accuracy(some, std::vector<uint8_t>(steps, static_cast<uint8_t>(level)))}});
+             {"value",
+              evaluator
+                  ->measure(switch_limit, std::vector<uint8_t>(steps, static_cast<uint8_t>(level)),
+                            progress)
+                  .value}});
       }
     }
     document["switch_points"] = Json::array();
     for (const SwitchPoint& point : points) {
-      document["switch_points"].push_back({{"step", point.step},
-                                           {"step_name", classifier.steps()[point.step].name},
-                                           {"from", point.from},
-                                           {"to", point.to},
-                                           {"value", accuracy(some, route_of(point, steps))}});
+      document["switch_points"].push_back(
+          {{"step", point.step},
+           {"step_name", evaluator->steps()[point.step].name},
+           {"from", point.from},
+           {"to", point.to},
+           {"value", evaluator->measure(switch_limit, route_of(point, steps), progress).value}});
     }
     progress.finish();
     document["machine"] = machine_json();
     document["build"] = build_json();
 
-    std::string text = level_table(document["levels"]);
+    std::string text = level_table(document["levels"], metric, evaluator->sample_unit());
     if (!points.empty()) {
-      text += "\ntop-1 of changing level, on " + format_count(static_cast<int64_t>(some.size())) +
-              " images\n" + switch_point_table(document["switch_points"]);
+      text += "\n" + metric.name + " of changing level, on " + format_count(some) + " " +
+              evaluator->sample_unit() + "\n" + switch_point_table(document["switch_points"]);
     }
     if (!output_.empty()) write_json(output_, document);
     console.result(document, text);

@@ -1,9 +1,10 @@
-// Runs labelled images through a model, at one level or with a change of level in the middle, and
-// counts the right answers.
+// What a model is worth on test data, at one level or with a change of level in the middle. There
+// is an evaluator for each family of models.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -11,36 +12,56 @@
 #include "format/reader.h"
 #include "runtime/session.h"
 #include "tools/strata/console.h"
-#include "train/data/dataset.h"
-#include "train/data/normalisation.h"
+#include "train/metric.h"
 #include "train/progress.h"
 
 namespace strata::cli {
 
-/// An image classifier: one session per thread, each running whole images on its own.
-class Classifier {
- public:
-  /// Throws Error: a model that is no image classifier, or that the runtime refuses.
-  Classifier(const std::shared_ptr<const format::Reader>& reader, int threads);
-
-  [[nodiscard]] const data::ImageShape& input_shape() const { return shape_; }
-  [[nodiscard]] int64_t class_count() const { return class_count_; }
-  [[nodiscard]] const std::vector<runtime::StepInfo>& steps() const {
-    return sessions_.front()->steps();
-  }
-
-  /// How many of the images `indices` get their label as the largest output, every step running at
-  /// its level of `route`. `dataset` must have the input shape. Advances `progress` by one per
-  /// image. Throws Error, or Interrupted once the user has asked to stop.
-  int64_t count_correct(const data::Dataset& dataset, std::span<const int64_t> indices,
-                        const data::Normalisation& normalisation, std::span<const uint8_t> route,
-                        Progress& progress);
-
- private:
-  std::vector<std::unique_ptr<runtime::Session>> sessions_;
-  data::ImageShape shape_;
-  int64_t class_count_ = 0;
+struct EvaluationOptions {
+  std::string data;      ///< image folders, CIFAR-10 binary, IDX, or the .npz file of a graph
+  int64_t limit = 0;     ///< at most so many samples, spread over the classes; 0: all
+  bool convert = false;  ///< make images of another size or colour fit
+  int threads = 1;
 };
+
+/// A model and the test split of a data set.
+class Evaluator {
+ public:
+  Evaluator() = default;
+  virtual ~Evaluator() = default;
+  Evaluator(const Evaluator&) = delete;
+  Evaluator& operator=(const Evaluator&) = delete;
+
+  [[nodiscard]] virtual const std::vector<runtime::StepInfo>& steps() const = 0;
+  [[nodiscard]] virtual std::string data_name() const = 0;
+  [[nodiscard]] virtual Metric metric() const { return {}; }
+  [[nodiscard]] virtual std::string sample_unit() const = 0;  ///< "images", "nodes"
+
+  /// How many samples measure() looks at; `limit` 0: all that were loaded.
+  [[nodiscard]] virtual int64_t sample_count(int64_t limit) const = 0;
+
+  struct Figure {
+    double value = 0;                ///< the metric, as it is shown
+    std::optional<int64_t> correct;  ///< samples, if the metric counts right answers
+  };
+  /// The metric on at most `limit` samples spread over the classes, every step running at its level
+  /// of `route`. Advances `progress` by the number of samples. Throws Error, or Interrupted once
+  /// the user has asked to stop.
+  virtual Figure measure(int64_t limit, std::span<const uint8_t> route, Progress& progress) = 0;
+};
+
+/// The evaluator of the model's family, its data loaded. Throws Error: data that cannot be read or
+/// that are not the model's, a model that cannot be evaluated; or Interrupted.
+std::unique_ptr<Evaluator> make_evaluator(const Console& console,
+                                          const std::shared_ptr<const format::Reader>& reader,
+                                          const EvaluationOptions& options);
+
+/// The same for one family; make_evaluator() chooses among them.
+std::unique_ptr<Evaluator> make_image_evaluator(const Console& console,
+                                                const std::shared_ptr<const format::Reader>& reader,
+                                                const EvaluationOptions& options);
+std::unique_ptr<Evaluator> make_node_evaluator(const std::shared_ptr<const format::Reader>& reader,
+                                               const EvaluationOptions& options);
 
 /// Steps below `step` run at level `from`, the others at `to`.
 struct SwitchPoint {
@@ -52,17 +73,5 @@ struct SwitchPoint {
 /// From every level to every sparser one, before every step but the first.
 std::vector<SwitchPoint> switch_points(int levels, size_t steps);
 std::vector<uint8_t> route_of(const SwitchPoint& point, size_t steps);
-
-struct TestImages {
-  std::string dir;       ///< image folders, CIFAR-10 binary or IDX
-  int64_t limit = 0;     ///< at most so many, spread over the classes; 0: all
-  bool convert = false;  ///< make images of another size or colour fit
-  int threads = 1;
-};
-
-/// The test split of a data set with the model's classes and image shape. Throws Error, or
-/// Interrupted once the user has asked to stop.
-data::Dataset load_test_images(const Console& console, const format::Reader& reader,
-                               const Classifier& classifier, const TestImages& images);
 
 }  // namespace strata::cli

@@ -3,6 +3,9 @@
 
 #include <cmath>
 
+#include <ATen/CPUGeneratorImpl.h>
+
+#include "train/data/augment.h"
 #include "train/error.h"
 #include "train/torch/mask_selection.h"
 
@@ -15,6 +18,14 @@ WeightScores::WeightScores(Network& network)
     for (float& value : magnitudes) value = std::fabs(value);
   }
   for (const std::vector<float>& magnitudes : values) views.emplace_back(magnitudes);
+}
+
+at::Generator pass_generator(const Recipe& recipe, int64_t step, int64_t pass) {
+  // Sets these draws apart from those of shuffling, augmentation and routes.
+  constexpr uint64_t kDropoutSalt = 0x64726f706f7574ULL;
+  const data::RandomKey key{static_cast<uint64_t>(recipe.seed) ^ kDropoutSalt,
+                            static_cast<uint64_t>(step)};
+  return at::detail::createCPUGenerator(data::random_bits(key, static_cast<uint64_t>(pass), 0));
 }
 
 std::unique_ptr<NestingAlgorithm> make_algorithm(const Recipe& recipe, Network& network,

@@ -33,6 +33,15 @@ class NestingAlgorithm {
   virtual StepReport step(const Batch& batch, int64_t step) = 0;
   /// Whether a level stands for something after `steps_done` steps, so that evaluating it tells.
   [[nodiscard]] virtual bool ready(int level, int64_t steps_done) const = 0;
+  /// The stretch of the run to which the state after `steps_done` steps belongs, if it may stand
+  /// for the stretch's end: its masks are final. Where there is a validation split, the best state
+  /// of a stretch replaces its last one.
+  struct Stretch {
+    int index = 0;
+    int first_level = 0, last_level = 0;  ///< whose scores count
+    bool operator==(const Stretch&) const = default;
+  };
+  [[nodiscard]] virtual std::optional<Stretch> stretch(int64_t steps_done) const = 0;
   /// What the algorithm is doing now, for the progress line: "pruning", "retraining level 1".
   [[nodiscard]] virtual std::string phase(int64_t step) const = 0;
   /// State besides the network's.
@@ -49,6 +58,9 @@ std::unique_ptr<NestingAlgorithm> make_joint(const Recipe& recipe, Network& netw
                                              const Task& task);
 std::unique_ptr<NestingAlgorithm> make_grow(const Recipe& recipe, Network& network,
                                             const Task& task);
+
+/// What the passes of one step draw from: a function of the recipe's seed and of the arguments.
+at::Generator pass_generator(const Recipe& recipe, int64_t step, int64_t pass);
 
 /// Layers and magnitudes in the order of network.weights(), as allocation wants them.
 struct WeightScores {

@@ -1,5 +1,5 @@
-// Columns: step, epoch, lr, loss_K and METRIC_K (such as accuracy_K) per level, seconds. An empty
-// field is a figure that there was none of.
+// Columns: step, epoch, lr, loss_K and METRIC_K (such as accuracy_K) and perhaps
+// validation_METRIC_K per level, seconds. An empty field is a figure that there was none of.
 #include "train/torch/csv_log.h"
 
 #include <charconv>
@@ -42,13 +42,15 @@ std::string earlier_rows(const std::filesystem::path& path, int64_t steps_done) 
 
 }  // namespace
 
-CsvLog::CsvLog(std::filesystem::path path, const std::string& metric, int level_count,
+CsvLog::CsvLog(std::filesystem::path path, const std::vector<std::string>& metrics, int level_count,
                int64_t steps_done)
     : path_(std::move(path)) {
   const std::string kept = earlier_rows(path_, steps_done);
   file_.open(path_, std::ios::trunc);
   std::string header = "step,epoch,lr";
-  for (const std::string& column : {std::string("loss"), metric}) {
+  std::vector<std::string> columns = {"loss"};
+  columns.insert(columns.end(), metrics.begin(), metrics.end());
+  for (const std::string& column : columns) {
     for (int level = 0; level < level_count; ++level) {
       header += "," + column + "_" + std::to_string(level);
     }
@@ -59,7 +61,8 @@ CsvLog::CsvLog(std::filesystem::path path, const std::string& metric, int level_
 
 void CsvLog::append(const LogRow& row) {
   file_ << row.step << "," << number(row.epoch) << "," << number(row.learning_rate)
-        << fields(row.loss) << fields(row.metric) << "," << number(row.seconds) << "\n"
+        << fields(row.loss) << fields(row.metric) << fields(row.validation) << ","
+        << number(row.seconds) << "\n"
         << std::flush;
   if (!file_) {
     throw Error("the log '" + path_.string() + "' cannot be written; is the disk full?");

@@ -122,6 +122,19 @@ const char* name_of(Layout layout) {
   }
 }
 
+at::ScalarType scalar_type(graph::DataType type) {
+  switch (type) {
+    case graph::DataType::kFloat32:
+      return at::kFloat;
+    case graph::DataType::kInt32:
+      return at::kInt;
+    case graph::DataType::kInt64:
+      return at::kLong;
+    default:
+      throw Error("libtorch's peer takes inputs of float32, int32 and int64");
+  }
+}
+
 template <typename Body>
 auto translate_errors(const Body& body) {
   try {
@@ -137,6 +150,7 @@ class TorchModel::Implementation {
  public:
   Implementation(const sparse::NestedModel& nested, const TorchModelOptions& options);
   void run(std::span<const float> in, int64_t batch, std::span<float> out);
+  void run(std::span<const TorchInput> inputs, std::span<float> out);
   [[nodiscard]] const std::string& description() const { return description_; }
 
  private:
@@ -144,6 +158,7 @@ class TorchModel::Implementation {
   void choose_layout(Layout wanted);
   void use(Layout layout);
   [[nodiscard]] at::Tensor forward(const at::Tensor& input) const;
+  static void copy_out(const at::Tensor& output, std::span<float> out);
   [[nodiscard]] double trial(const at::Tensor& input);
 
   int threads_;
@@ -167,8 +182,8 @@ Level TorchModel::Implementation::level_of(const sparse::NestedModel& nested,
                                   ? &nested.model.graphs.front()
                                   : nested.model.find_graph(options.graph);
   if (graph == nullptr) throw Error("the model has no graph '" + options.graph + "'");
-  if (graph->inputs.size() != 1 || graph->outputs.size() != 1) {
-    throw Error("graph '" + graph->name + "' must have one input and one output");
+  if (graph->outputs.size() != 1) {
+    throw Error("graph '" + graph->name + "' must have one output");
   }
   const int level = options.level < 0 ? nested.level_count - 1 : options.level;
   Level result{nested.model, *graph, tensors_of(nested, level)};
@@ -189,7 +204,8 @@ TorchModel::Implementation::Implementation(const sparse::NestedModel& nested,
     const int64_t otherwise = bound == options.bindings.end() ? 1 : bound->second;
     input_shape_.push_back(dim.known() ? dim.value() : otherwise);
   }
-  choose_layout(options.layout);
+  // Only images have layouts to choose from.
+  choose_layout(level_.graph.inputs.size() == 1 ? options.layout : Layout::kPlain);
   description_ = std::string("libtorch ") + STRATA_TORCH_VERSION + ", " + name_of(layout_) +
                  (options.fold ? ", normalisation folded" : "");
 }
@@ -265,6 +281,9 @@ void TorchModel::Implementation::run(std::span<const float> in, int64_t batch,
   if (at::get_num_threads() != threads_) at::set_num_threads(threads_);
   std::vector<int64_t> shape = {batch};
   shape.insert(shape.end(), input_shape_.begin(), input_shape_.end());
+  if (level_.graph.inputs.size() != 1) {
+    throw Error("graph '" + level_.graph.name + "' has several inputs");
+  }
   int64_t elements = 1;
   for (const int64_t size : shape) elements *= size;
   if (static_cast<int64_t>(in.size()) != elements) {
@@ -273,12 +292,32 @@ void TorchModel::Implementation::run(std::span<const float> in, int64_t batch,
   }
   // The tensor reads the caller's memory and is never written.
   const at::Tensor input = at::from_blob(const_cast<float*>(in.data()), shape, at::kFloat);
-  const at::Tensor output = forward(input).contiguous();
+  copy_out(forward(input).contiguous(), out);
+}
+
+void TorchModel::Implementation::copy_out(const at::Tensor& output, std::span<float> out) {
   if (static_cast<size_t>(output.numel()) != out.size()) {
     throw Error("the output has " + std::to_string(output.numel()) + " values, but there is room " +
                 "for " + std::to_string(out.size()));
   }
   std::memcpy(out.data(), output.data_ptr(), out.size_bytes());
+}
+
+void TorchModel::Implementation::run(std::span<const TorchInput> inputs, std::span<float> out) {
+  const c10::InferenceMode inference;
+  if (at::get_num_threads() != threads_) at::set_num_threads(threads_);
+  if (inputs.size() != level_.graph.inputs.size()) {
+    throw Error("graph '" + level_.graph.name + "' has " +
+                std::to_string(level_.graph.inputs.size()) + " inputs, not " +
+                std::to_string(inputs.size()));
+  }
+  std::vector<at::Tensor> tensors;
+  for (const TorchInput& input : inputs) {
+    // The tensors read the caller's memory and are never written.
+    tensors.push_back(
+        at::from_blob(const_cast<void*>(input.data), input.shape, scalar_type(input.type)));
+  }
+  copy_out(executor_.forward(tensors, levels_, route_, Pass{}).front().contiguous(), out);
 }
 
 TorchModel::TorchModel(const sparse::NestedModel& nested, const TorchModelOptions& options)
@@ -290,6 +329,10 @@ TorchModel& TorchModel::operator=(TorchModel&&) noexcept = default;
 
 void TorchModel::run(std::span<const float> in, int64_t batch, std::span<float> out) {
   translate_errors([&] { implementation_->run(in, batch, out); });
+}
+
+void TorchModel::run(std::span<const TorchInput> inputs, std::span<float> out) {
+  translate_errors([&] { implementation_->run(inputs, out); });
 }
 
 const std::string& TorchModel::description() const { return implementation_->description(); }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "graph/graph.h"
 #include "sparse/nested_model.h"
@@ -28,7 +29,14 @@ struct TorchModelOptions {
   graph::Bindings bindings = {};  ///< sizes of symbolic dimensions; "batch" comes with each run
 };
 
-/// One input, one output. Not for several threads at once.
+/// One input of a graph that has several: dense row-major data of `shape`.
+struct TorchInput {
+  const void* data = nullptr;
+  graph::DataType type = graph::DataType::kFloat32;
+  std::vector<int64_t> shape;
+};
+
+/// One output. Not for several threads at once.
 class TorchModel {
  public:
   /// Throws Error: a level or graph that does not exist, an operator that it cannot execute.
@@ -40,6 +48,9 @@ class TorchModel {
   /// Dense row-major data: `in` holds `batch` inputs, `out` as many outputs. Throws Error if the
   /// sizes do not match.
   void run(std::span<const float> in, int64_t batch, std::span<float> out);
+
+  /// The same for a graph of any inputs, in its order. Throws Error.
+  void run(std::span<const TorchInput> inputs, std::span<float> out);
 
   /// "libtorch 1.13.1, channels last, normalisation folded"
   [[nodiscard]] const std::string& description() const;

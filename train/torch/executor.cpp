@@ -11,6 +11,7 @@
 
 #include "train/error.h"
 #include "train/torch/general_operators.h"
+#include "train/torch/graph_attention_operators.h"
 
 namespace strata::train {
 namespace {
@@ -354,6 +355,7 @@ const std::map<std::string, Factory, std::less<>>& factories() {
       {"BatchNormalization", make_batch_normalization},
       {"Concat", make_concat},
       {"Conv", make_conv},
+      {"Dropout", make_dropout},
       {"Flatten", make_flatten},
       {"Gemm", make_gemm},
       {"GlobalAveragePool", make_global_average_pool},
@@ -366,6 +368,10 @@ const std::map<std::string, Factory, std::less<>>& factories() {
       {"Reshape", make_reshape},
       {"Softmax", make_softmax},
       {"Transpose", make_transpose},
+      {"ai.strata.EdgeSoftmax", make_edge_softmax},
+      {"ai.strata.EdgeSum", make_edge_sum},
+      {"ai.strata.HeadScores", make_head_scores},
+      {"ai.strata.SparseProduct", make_sparse_product},
   };
   return kTable;
 }

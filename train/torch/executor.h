@@ -31,6 +31,8 @@ struct Pass {
   /// (batch renormalisation: Ioffe 2017).
   bool imitate_inference = false;
   double momentum = 0.1;  ///< weight of the batch in the running statistics
+  /// What dropout draws from in training, on the CPU: equal generators make equal passes.
+  c10::optional<at::Generator> generator = {};
 };
 
 /// What an operator does to its arguments (undefined where omitted). It may overwrite them.

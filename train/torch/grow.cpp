@@ -22,6 +22,7 @@ class Grow final : public NestingAlgorithm {
   [[nodiscard]] int64_t total_steps() const override { return phases_.back().end; }
   StepReport step(const Batch& batch, int64_t step) override;
   [[nodiscard]] bool ready(int level, int64_t steps_done) const override;
+  [[nodiscard]] std::optional<Stretch> stretch(int64_t steps_done) const override;
   [[nodiscard]] std::string phase(int64_t step) const override;
   void visit(const StateVisitor& visitor) override;
 
@@ -113,6 +114,12 @@ bool Grow::ready(int level, int64_t steps_done) const {
     if (phase.kind == Kind::kRetrain && phase.level == level) return steps_done > phase.begin;
   }
   return false;
+}
+
+std::optional<Grow::Stretch> Grow::stretch(int64_t steps_done) const {
+  const Phase& phase = phase_at(steps_done - 1);
+  if (phase.kind != Kind::kRetrain) return std::nullopt;
+  return Stretch{phase.level, phase.level, phase.level};
 }
 
 std::string Grow::phase(int64_t step) const {
@@ -242,7 +249,9 @@ StepReport Grow::step(const Batch& batch, int64_t step) {
                                        phase.end - phase.begin, task_.steps_per_epoch());
   network_.refresh(phase.level);
   const at::Tensor answer = task_.answer(network_, batch, network_.fixed_route(phase.level),
-                                         Pass{.training = true, .update_statistics = true});
+                                         Pass{.training = true,
+                                              .update_statistics = true,
+                                              .generator = pass_generator(recipe_, step, 0)});
   const at::Tensor loss = task_.loss(answer, batch);
   report.loss[static_cast<size_t>(phase.level)] = loss.item<double>();
   loss.backward();

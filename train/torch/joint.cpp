@@ -29,6 +29,11 @@ class Joint final : public NestingAlgorithm {
   [[nodiscard]] bool ready(int level, int64_t steps_done) const override {
     return level == top_ || steps_done > begin_step_;
   }
+  [[nodiscard]] std::optional<Stretch> stretch(int64_t steps_done) const override {
+    if (!nests()) return Stretch{};
+    if (steps_done <= freeze_step_) return std::nullopt;
+    return Stretch{0, 0, top_};
+  }
   [[nodiscard]] std::string phase(int64_t step) const override;
   void visit(const StateVisitor& visitor) override { optimizer_.visit(visitor); }
 
@@ -39,10 +44,16 @@ class Joint final : public NestingAlgorithm {
     int upper = 0, lower = 0;
   };
 
+  [[nodiscard]] bool nests() const { return recipe_.algorithm.kind != AlgorithmKind::kDense; }
   void update_masks(int64_t step);
   [[nodiscard]] MixedRoute draw_route(int64_t step, int64_t index) const;
   [[nodiscard]] at::Tensor taught_loss(const at::Tensor& answer, const at::Tensor& teacher,
                                        const Batch& batch, double& own_loss) const;
+  /// The least sparse level's, without dropout: what it knows, not what it happens to see.
+  [[nodiscard]] at::Tensor certain_answers(const Batch& batch) const {
+    const at::NoGradGuard no_grad;
+    return task_.answer(network_, batch, network_.fixed_route(top_), Pass{});
+  }
   void apply_gradients(double rate, bool frozen);
 
   Recipe recipe_;
@@ -87,7 +98,7 @@ Joint::Joint(const Recipe& recipe, Network& network, const Task& task)
 }
 
 std::string Joint::phase(int64_t step) const {
-  if (recipe_.algorithm.kind == AlgorithmKind::kDense || step < begin_step_) return "dense";
+  if (!nests() || step < begin_step_) return "dense";
   if (step < end_step_) return "pruning";
   return step < freeze_step_ ? "regrowing" : "fine-tuning";
 }
@@ -162,7 +173,7 @@ void Joint::apply_gradients(double rate, bool frozen) {
 }
 
 StepReport Joint::step(const Batch& batch, int64_t step) {
-  const bool nested = recipe_.algorithm.kind != AlgorithmKind::kDense && step >= begin_step_;
+  const bool nested = nests() && step >= begin_step_;
   if (nested) {
     if (step == begin_step_) {  // until here one level stood for all
       for (int k = 0; k < top_; ++k) network_.copy_vectors(top_, k);
@@ -175,26 +186,31 @@ StepReport Joint::step(const Batch& batch, int64_t step) {
   report.learning_rate =
       learning_rate(recipe_.optimizer, step, total_steps_, task_.steps_per_epoch());
   report.loss.resize(static_cast<size_t>(top_) + 1);
-  const Pass own_statistics{.training = true, .update_statistics = true};
+  Pass own_statistics{.training = true, .update_statistics = true};
   // A mixed route meets, at inference, statistics that its levels gathered on their own routes.
   // Once the masks are fixed it learns under them, so that the network can live with the
   // difference; before, running statistics lag too far behind to teach anything.
-  const Pass mixed{
+  Pass mixed{
       .training = true, .update_statistics = false, .imitate_inference = step > freeze_step_};
+  int64_t passes = 0;
+  const auto drawing = [&](Pass& pass) -> const Pass& {
+    pass.generator = pass_generator(recipe_, step, passes++);
+    return pass;
+  };
 
   network_.refresh(top_);
   const at::Tensor teacher =
-      task_.answer(network_, batch, network_.fixed_route(top_), own_statistics);
+      task_.answer(network_, batch, network_.fixed_route(top_), drawing(own_statistics));
   const at::Tensor loss = task_.loss(teacher, batch);
   report.loss[static_cast<size_t>(top_)] = loss.item<double>();
   loss.backward();
 
   if (nested && top_ > 0) {
     for (int k = 0; k < top_; ++k) network_.refresh(k);
-    const at::Tensor answers = teacher.detach();
-    const auto learn = [&](const ModelRoute& route, const Pass& pass) {
+    const at::Tensor answers = network_.drops_out() ? certain_answers(batch) : teacher.detach();
+    const auto learn = [&](const ModelRoute& route, Pass& pass) {
       double own_loss = 0;
-      const at::Tensor answer = task_.answer(network_, batch, route, pass);
+      const at::Tensor answer = task_.answer(network_, batch, route, drawing(pass));
       const at::Tensor taught = taught_loss(answer, answers, batch, own_loss);
       (taught * recipe_.algorithm.joint.taught_weight).backward();
       return own_loss;

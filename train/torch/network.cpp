@@ -87,6 +87,15 @@ Network::Network(graph::Model model, int level_count, uint64_t seed, const at::D
   }
 }
 
+bool Network::drops_out() const {
+  for (const graph::Graph& graph : model_.graphs) {
+    for (const graph::Node& node : graph.nodes) {
+      if (node.op_type == "Dropout") return true;
+    }
+  }
+  return false;
+}
+
 std::vector<float> Network::weight_values(size_t parameter) const {
   return row_major<float>(shared_[parameter]);
 }

@@ -38,6 +38,9 @@ class Network {
   [[nodiscard]] int level_count() const { return static_cast<int>(levels_.size()); }
   [[nodiscard]] const at::Device& device() const { return device_; }
 
+  /// Whether two training passes over the same batch differ.
+  [[nodiscard]] bool drops_out() const;
+
   /// Indices into Model::parameters, in that order.
   [[nodiscard]] const std::vector<size_t>& weights() const { return weights_; }
   [[nodiscard]] const std::vector<size_t>& vectors() const { return vectors_; }

@@ -20,6 +20,7 @@ double learning_rate(const Recipe::Optimizer& recipe, int64_t step, int64_t tota
       std::min(recipe.warmup_epochs * per_epoch, static_cast<double>(total_steps));
   const auto now = static_cast<double>(step);
   if (now < warmup) return recipe.lr * (now + 1) / (warmup + 1);
+  if (recipe.schedule == ScheduleKind::kConstant) return recipe.lr;
   if (recipe.schedule == ScheduleKind::kStep) {
     return recipe.lr *
            std::pow(recipe.step_factor, std::floor(now / per_epoch / recipe.step_epochs));

@@ -1,7 +1,9 @@
 // What most tasks share, and the choice among them.
 #include "train/torch/task.h"
 
+#include "models/gat.h"
 #include "train/torch/tasks/image_classification.h"
+#include "train/torch/tasks/node_classification.h"
 
 namespace strata::train {
 
@@ -23,6 +25,7 @@ at::Tensor Task::divergence(const at::Tensor& student, const at::Tensor& teacher
 }
 
 std::unique_ptr<Task> make_task(const Recipe& recipe, const TaskContext& context) {
+  if (models::is_gat(recipe.model.arch)) return make_node_classification(recipe, context);
   return make_image_classification(recipe, context);
 }
 

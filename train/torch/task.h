@@ -33,7 +33,7 @@ struct Score {
 /// What one route is worth.
 struct Evaluation {
   Score test;
-  std::optional<Score> validation;  ///< where the data have such a split
+  std::optional<Score> validation;  ///< if has_validation()
 };
 
 /// Everything is a pure function of recipe, data and arguments, so that a resumed run goes on bit
@@ -50,6 +50,8 @@ class Task {
   [[nodiscard]] virtual Initialisation initialisation() const { return Initialisation::kFanIn; }
   [[nodiscard]] virtual Metric metric() const { return {}; }
   [[nodiscard]] virtual int64_t steps_per_epoch() const = 0;
+  /// Whether evaluate() has validation scores: they then choose the epoch that is kept.
+  [[nodiscard]] virtual bool has_validation() const { return false; }
   /// Of the training data: a run resumes on the same only.
   [[nodiscard]] virtual uint64_t digest() const = 0;
   /// What the training record says of the data: "data" (their name) and sizes.

@@ -17,6 +17,7 @@
 #include "train/error.h"
 #include "train/progress.h"
 #include "train/torch/algorithm.h"
+#include "train/torch/best_state.h"
 #include "train/torch/checkpoint.h"
 #include "train/torch/csv_log.h"
 #include "train/torch/interruption.h"
@@ -29,8 +30,27 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int64_t kStepsPerLogRow = 50;
+constexpr double kSecondsBetweenNotes = 1;  // a small graph has hundreds of epochs in that time
 
-using Values = std::vector<std::optional<double>>;  ///< [level] the metric
+using Values = std::vector<std::optional<double>>;           ///< [level] the metric
+using Evaluations = std::vector<std::optional<Evaluation>>;  ///< [level]
+
+Values test_values(const Evaluations& evaluations) {
+  Values values;
+  for (const std::optional<Evaluation>& evaluation : evaluations) {
+    values.push_back(evaluation ? std::optional(evaluation->test.value) : std::nullopt);
+  }
+  return values;
+}
+
+Values validation_values(const Evaluations& evaluations) {
+  Values values;
+  for (const std::optional<Evaluation>& evaluation : evaluations) {
+    const bool known = evaluation && evaluation->validation;
+    values.push_back(known ? std::optional(evaluation->validation->value) : std::nullopt);
+  }
+  return values;
+}
 
 int thread_count(const Recipe& recipe) {
   if (recipe.threads > 0) return static_cast<int>(recipe.threads);
@@ -55,12 +75,14 @@ class Run {
   void resume();
   void loop();
   void save();
-  void log(const StepReport& report, Values values);
+  void log(const StepReport& report, const Evaluations& evaluations);
+  void keep_best(const Evaluations& evaluations);
+  void end_stretch();
   void add_losses(const StepReport& report);
   void check_writable() const;
   void remove_half_written() const;
   TrainResult finish();
-  [[nodiscard]] Values evaluate();
+  [[nodiscard]] Evaluations evaluate();
   [[nodiscard]] bool evaluation_due() const;
   [[nodiscard]] std::string progress_message(const StepReport& report) const;
   [[nodiscard]] double epoch() const {
@@ -84,6 +106,7 @@ class Run {
   std::unique_ptr<Task> task_;
   std::unique_ptr<Network> network_;
   std::unique_ptr<NestingAlgorithm> algorithm_;
+  std::unique_ptr<BestState> best_;  ///< if there is a validation split
   std::unique_ptr<CsvLog> csv_;
   int64_t steps_done_ = 0;
   double seconds_before_ = 0;
@@ -110,6 +133,7 @@ Run::Run(const TrainOptions& options)
   network_ = std::make_unique<Network>(task_->model(), levels, static_cast<uint64_t>(recipe_.seed),
                                        device, task_->initialisation());
   algorithm_ = make_algorithm(recipe_, *network_, *task_);
+  if (task_->has_validation()) best_ = std::make_unique<BestState>(*network_);
   loss_sums_ = at::zeros({levels, 2}, at::kDouble);
 }
 
@@ -132,6 +156,7 @@ void Run::check_writable() const {
 void Run::visit_state(const StateVisitor& visitor) {
   network_->visit(visitor);
   algorithm_->visit(visitor);
+  if (best_ != nullptr) best_->visit(visitor);
   visitor("log/loss_sums", loss_sums_);
 }
 
@@ -150,9 +175,9 @@ void Run::resume() {
   begin_ = now();
 }
 
-Values Run::evaluate() {
+Evaluations Run::evaluate() {
   const at::NoGradGuard no_grad;
-  Values values(static_cast<size_t>(network_->level_count()));
+  Evaluations evaluations(static_cast<size_t>(network_->level_count()));
   std::vector<size_t> ready;
   std::vector<ModelRoute> routes;
   for (int k = 0; k < network_->level_count(); ++k) {
@@ -161,9 +186,33 @@ Values Run::evaluate() {
     ready.push_back(static_cast<size_t>(k));
     routes.push_back(network_->fixed_route(k));
   }
-  const std::vector<Evaluation> evaluations = task_->evaluate(*network_, routes);
-  for (size_t i = 0; i < ready.size(); ++i) values[ready[i]] = evaluations[i].test.value;
-  return values;
+  const std::vector<Evaluation> found = task_->evaluate(*network_, routes);
+  for (size_t i = 0; i < ready.size(); ++i) evaluations[ready[i]] = found[i];
+  return evaluations;
+}
+
+void Run::keep_best(const Evaluations& evaluations) {
+  const auto stretch = algorithm_->stretch(steps_done_);
+  if (best_ == nullptr || !stretch) return;
+  Score mean;
+  const int count = stretch->last_level - stretch->first_level + 1;
+  for (int k = stretch->first_level; k <= stretch->last_level; ++k) {
+    const Score& score = evaluations[static_cast<size_t>(k)].value().validation.value();
+    mean.value += score.value / count;
+    mean.loss += score.loss / count;
+  }
+  best_->consider(*stretch, mean);
+}
+
+/// After the last step of a stretch its best state takes over.
+void Run::end_stretch() {
+  const auto stretch = algorithm_->stretch(steps_done_);
+  if (best_ == nullptr || !stretch) return;
+  if (steps_done_ < algorithm_->total_steps()) {
+    const auto next = algorithm_->stretch(steps_done_ + 1);
+    if (next && next->index == stretch->index) return;
+  }
+  best_->restore(*stretch);
 }
 
 bool Run::evaluation_due() const {
@@ -189,7 +238,7 @@ void Run::add_losses(const StepReport& report) {
   }
 }
 
-void Run::log(const StepReport& report, Values values) {
+void Run::log(const StepReport& report, const Evaluations& evaluations) {
   LogRow row;
   row.step = steps_done_;
   row.epoch = epoch();
@@ -199,8 +248,12 @@ void Run::log(const StepReport& report, Values values) {
     row.loss.push_back(sums[k][1] > 0 ? std::optional<double>(sums[k][0] / sums[k][1])
                                       : std::nullopt);
   }
-  values.resize(row.loss.size());
-  row.metric = std::move(values);
+  row.metric = test_values(evaluations);
+  row.metric.resize(row.loss.size());
+  if (task_->has_validation()) {
+    row.validation = validation_values(evaluations);
+    row.validation.resize(row.loss.size());
+  }
   row.seconds = seconds();
   csv_->append(row);
   loss_sums_.zero_();
@@ -239,19 +292,25 @@ void Run::loop() {
   }
   const auto interval = static_cast<double>(recipe_.checkpoint.every_seconds);
   double last_saved = now();
+  double last_note = 0;
   while (steps_done_ < algorithm_->total_steps()) {
     const StepReport report = algorithm_->step(task_->batch(steps_done_), steps_done_);
     ++steps_done_;
     add_losses(report);
     const bool evaluate_now = evaluation_due();
     if (evaluate_now || steps_done_ % kStepsPerLogRow == 0) {
-      Values values;
+      Evaluations evaluations;
       if (evaluate_now) {
-        values = evaluate();
-        progress.note(metric_note(epoch(), task_->metric(), values));
+        evaluations = evaluate();
+        keep_best(evaluations);
+        if (now() - last_note >= kSecondsBetweenNotes) {
+          progress.note(metric_note(epoch(), task_->metric(), test_values(evaluations)));
+          last_note = now();
+        }
       }
-      log(report, std::move(values));
+      log(report, evaluations);
     }
+    end_stretch();
     progress.update(steps_done_, progress_message(report));
     const bool stop = interruption.requested();
     if (interval > 0 && (stop || now() - last_saved >= interval)) {
@@ -297,7 +356,7 @@ TrainResult Run::finish() {
   result.steps = steps_done_;
   result.epochs = epoch();
   result.metric = task_->metric();
-  const Values values = evaluate();
+  const Values values = test_values(evaluate());
   sparse::NestedModel nested = network_->nested();
   const sparse::DensityReport density = value_or_throw(sparse::account(nested));
   for (const sparse::LevelDensity& level : density.levels) {
@@ -326,7 +385,9 @@ void Run::remove_half_written() const {
 TrainResult Run::execute() {
   remove_half_written();
   if (options_.resume) resume();
-  csv_ = std::make_unique<CsvLog>(options_.output.string() + ".csv", task_->metric().field,
+  std::vector<std::string> columns = {task_->metric().field};
+  if (task_->has_validation()) columns.push_back("validation_" + columns.front());
+  csv_ = std::make_unique<CsvLog>(options_.output.string() + ".csv", columns,
                                   network_->level_count(), steps_done_);
   loop();
   return finish();

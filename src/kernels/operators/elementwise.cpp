@@ -101,12 +101,6 @@ float softsign_of(float x) { return x / (1 + std::fabs(x)); }
 float sqrt_of(float x) { return std::sqrt(x); }
 float tanh_of(float x) { return std::tanh(x); }
 
-MadeOperator make_elu(const OperatorSite& site) {
-  STRATA_RETURN_IF_ERROR(require_float(site));
-  const float alpha = site.node.attribute_float("alpha", 1);
-  return unary<float, float>(site, [alpha](float x) { return x < 0 ? alpha * std::expm1(x) : x; });
-}
-
 MadeOperator make_selu(const OperatorSite& site) {
   STRATA_RETURN_IF_ERROR(require_float(site));
   const float alpha = site.node.attribute_float("alpha", 1.67326319217681884765625F);
@@ -242,7 +236,6 @@ std::span<const OperatorEntry> elementwise_kernels() {
       OperatorEntry{"", "Ceil", make_float<ceil_of>},
       OperatorEntry{"", "Clip", make_clip},
       OperatorEntry{"", "Cos", make_float<cos_of>},
-      OperatorEntry{"", "Elu", make_elu},
       OperatorEntry{"", "Erf", make_float<erf_of>},
       OperatorEntry{"", "Exp", make_float<exp_of>},
       OperatorEntry{"", "Floor", make_float<floor_of>},

@@ -93,6 +93,7 @@ struct OperatorEntry {
 /// The sets that make up the table.
 std::span<const OperatorEntry> arithmetic_kernels();
 std::span<const OperatorEntry> elementwise_kernels();
+std::span<const OperatorEntry> graph_attention_kernels();
 std::span<const OperatorEntry> layout_kernels();
 std::span<const OperatorEntry> matrix_kernels();
 std::span<const OperatorEntry> normalisation_kernels();

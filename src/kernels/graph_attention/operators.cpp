@@ -1,0 +1,214 @@
+// The operators of domain ai.strata that graph attention needs, over the kernels beside this file.
+// What the data must hold before a kernel may follow it is checked in every call.
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <string>
+
+#include "kernels/graph_attention/graph_attention.h"
+#include "kernels/operators/support.h"
+
+namespace strata::kernels {
+namespace {
+
+using MadeOperator = Result<std::shared_ptr<const OperatorKernel>>;
+
+/// Sizes of a matrix in compressed rows, the first two inputs of an operator.
+struct RowsSpec {
+  int64_t rows = 0;
+  int64_t entries = 0;
+  int64_t columns = 0;  ///< of the matrix
+
+  RowsSpec(const OperatorSite& site, int64_t column_count)
+      : rows(site.inputs[0].shape[0] - 1),
+        entries(site.inputs[1].shape[0]),
+        columns(column_count) {}
+
+  [[nodiscard]] int64_t per_row(int64_t cost) const {
+    return rows == 0 ? 1 : entries * cost / rows + 1;
+  }
+
+  [[nodiscard]] Status check(const CompressedRows& in) const {
+    if (in.row_begins[0] != 0 || in.row_begins[rows] != entries) {
+      return invalid_argument("its rows must begin at 0 and end at " + std::to_string(entries) +
+                              ", they begin at " + std::to_string(in.row_begins[0]) +
+                              " and end at " + std::to_string(in.row_begins[rows]));
+    }
+    bool falls = false;
+    for (int64_t i = 0; i < rows; ++i) falls |= in.row_begins[i] > in.row_begins[i + 1];
+    if (falls) return invalid_argument("the begins of its rows must not fall");
+    uint32_t largest = 0;  // a negative column is a large one
+    for (int64_t e = 0; e < entries; ++e) {
+      largest = std::max(largest, static_cast<uint32_t>(in.columns[e]));
+    }
+    if (entries == 0 || static_cast<int64_t>(largest) < columns) return {};
+    const auto* const bad = std::find_if(in.columns, in.columns + entries, [&](int32_t column) {
+      return column < 0 || column >= columns;
+    });
+    return out_of_range("entry " + std::to_string(bad - in.columns) + " names column " +
+                        std::to_string(*bad) + ", there are columns 0 to " +
+                        std::to_string(columns - 1));
+  }
+};
+
+CompressedRows rows_of(const OperatorData& data) {
+  return {data.input<int32_t>(0), data.input<int32_t>(1)};
+}
+
+class SparseProductOperator final : public OperatorKernel {
+ public:
+  SparseProductOperator(const OperatorSite& site, const GraphAttentionKernel& kernel)
+      : kernel_(kernel), spec_(site, site.inputs[3].shape[0]), width_(site.inputs[3].shape[1]) {}
+
+  Status run(const OperatorData& data, ThreadPool& pool) const override {
+    const SparseProductArguments arguments{rows_of(data), data.input<float>(2),
+                                           data.input<float>(3), width_, data.output<float>(0)};
+    STRATA_RETURN_IF_ERROR(spec_.check(arguments.rows));
+    for_ranges(pool, spec_.rows, spec_.per_row(width_),
+               [&](int64_t begin, int64_t end) { kernel_.sparse_product(arguments, begin, end); });
+    return {};
+  }
+
+ private:
+  GraphAttentionKernel kernel_;
+  RowsSpec spec_;
+  int64_t width_;
+};
+
+class HeadScoresOperator final : public OperatorKernel {
+ public:
+  HeadScoresOperator(const OperatorSite& site, const GraphAttentionKernel& kernel)
+      : kernel_(kernel),
+        rows_(site.inputs[0].shape[0]),
+        heads_(site.inputs[1].shape[0]),
+        size_(site.inputs[1].shape[1]) {}
+
+  Status run(const OperatorData& data, ThreadPool& pool) const override {
+    const HeadScoresArguments arguments{data.input<float>(0), data.input<float>(1), heads_, size_,
+                                        data.output<float>(0)};
+    for_ranges(pool, rows_, heads_ * size_,
+               [&](int64_t begin, int64_t end) { kernel_.head_scores(arguments, begin, end); });
+    return {};
+  }
+
+ private:
+  GraphAttentionKernel kernel_;
+  int64_t rows_, heads_, size_;
+};
+
+class EdgeSoftmaxOperator final : public OperatorKernel {
+ public:
+  EdgeSoftmaxOperator(const OperatorSite& site, const GraphAttentionKernel& kernel)
+      : kernel_(kernel),
+        spec_(site, site.inputs[3].shape[0]),
+        heads_(site.inputs[2].shape[1]),
+        slope_(site.node.attribute_float("negative_slope", 0.2F)) {}
+
+  Status run(const OperatorData& data, ThreadPool& pool) const override {
+    const EdgeSoftmaxArguments arguments{
+        rows_of(data), data.input<float>(2), data.input<float>(3), heads_,
+        slope_,        data.output<float>(0)};
+    STRATA_RETURN_IF_ERROR(spec_.check(arguments.edges));
+    constexpr int64_t kCostOfExp = 8;
+    for_ranges(pool, spec_.rows, spec_.per_row(heads_ * kCostOfExp),
+               [&](int64_t begin, int64_t end) { kernel_.edge_softmax(arguments, begin, end); });
+    return {};
+  }
+
+ private:
+  GraphAttentionKernel kernel_;
+  RowsSpec spec_;
+  int64_t heads_;
+  float slope_;
+};
+
+class EdgeSumOperator final : public OperatorKernel {
+ public:
+  EdgeSumOperator(const OperatorSite& site, const GraphAttentionKernel& kernel)
+      : kernel_(kernel),
+        spec_(site, site.inputs[3].shape[0]),
+        heads_(site.inputs[2].shape[1]),
+        size_(site.inputs[3].shape[1] / heads_),
+        mean_(site.node.attribute_int("mean_of_heads", 0) != 0 && heads_ > 1) {}
+
+  [[nodiscard]] size_t scratch_bytes(int /*threads*/) const override {
+    return mean_ ? static_cast<size_t>(spec_.rows * heads_ * size_) * sizeof(float) : 0;
+  }
+
+  Status run(const OperatorData& data, ThreadPool& pool) const override {
+    auto* const sums = mean_ ? reinterpret_cast<float*>(data.scratch) : data.output<float>(0);
+    const EdgeSumArguments arguments{
+        rows_of(data), data.input<float>(2), data.input<float>(3), heads_, size_, sums};
+    STRATA_RETURN_IF_ERROR(spec_.check(arguments.edges));
+    for_ranges(pool, spec_.rows, spec_.per_row(heads_ * size_), [&](int64_t begin, int64_t end) {
+      kernel_.edge_sum(arguments, begin, end);
+      if (mean_) average(sums, begin, end, data.output<float>(0));
+    });
+    return {};
+  }
+
+ private:
+  void average(const float* sums, int64_t begin, int64_t end, float* output) const {
+    for (int64_t i = begin; i < end; ++i) {
+      for (int64_t k = 0; k < size_; ++k) {
+        float sum = 0;
+        for (int64_t h = 0; h < heads_; ++h) sum += sums[(i * heads_ + h) * size_ + k];
+        output[i * size_ + k] = sum / static_cast<float>(heads_);
+      }
+    }
+  }
+
+  GraphAttentionKernel kernel_;
+  RowsSpec spec_;
+  int64_t heads_, size_;
+  bool mean_;
+};
+
+class EluOperator final : public OperatorKernel {
+ public:
+  EluOperator(const OperatorSite& site, const GraphAttentionKernel& kernel)
+      : kernel_(kernel),
+        count_(site.outputs[0].elements()),
+        alpha_(site.node.attribute_float("alpha", 1.0F)) {}
+
+  Status run(const OperatorData& data, ThreadPool& pool) const override {
+    const EluArguments arguments{data.input<float>(0), alpha_, data.output<float>(0)};
+    for_ranges(pool, count_, 1,
+               [&](int64_t begin, int64_t end) { kernel_.elu(arguments, begin, end); });
+    return {};
+  }
+
+ private:
+  GraphAttentionKernel kernel_;
+  int64_t count_;
+  float alpha_;
+};
+
+template <typename Operator>
+MadeOperator make_attention_operator(const OperatorSite& site) {
+  STRATA_ASSIGN_OR_RETURN(const Target target, default_target());
+  return MadeOperator(std::make_shared<Operator>(site, graph_attention_kernel(target)));
+}
+
+MadeOperator make_elu_operator(const OperatorSite& site) {
+  STRATA_RETURN_IF_ERROR(require_float(site));
+  return make_attention_operator<EluOperator>(site);
+}
+
+}  // namespace
+
+std::span<const OperatorEntry> graph_attention_kernels() {
+  static constexpr std::array kEntries = {
+      OperatorEntry{"", "Elu", make_elu_operator},
+      OperatorEntry{graph::kStrataDomain, "EdgeSoftmax",
+                    make_attention_operator<EdgeSoftmaxOperator>},
+      OperatorEntry{graph::kStrataDomain, "EdgeSum", make_attention_operator<EdgeSumOperator>},
+      OperatorEntry{graph::kStrataDomain, "HeadScores",
+                    make_attention_operator<HeadScoresOperator>},
+      OperatorEntry{graph::kStrataDomain, "SparseProduct",
+                    make_attention_operator<SparseProductOperator>},
+  };
+  return kEntries;
+}
+
+}  // namespace strata::kernels

@@ -1,0 +1,33 @@
+// A graph as a graph attention network's inputs, in the order that models::gat() gives them.
+#pragma once
+
+#include <array>
+#include <string>
+
+#include "format/reader.h"
+#include "graph/graph.h"
+#include "runtime/session.h"
+#include "train/data/node_graph.h"
+
+namespace strata::cli {
+
+/// Whether the model classifies nodes, by its metadata.
+bool classifies_nodes(const graph::Model& model);
+
+class NodeInputs {
+ public:
+  /// Reads the graph in `path`. Throws Error: a file that cannot be read, or that has other
+  /// features or more classes than the model, or a model with other inputs.
+  NodeInputs(const std::string& path, const format::Reader& reader);
+
+  [[nodiscard]] const data::NodeGraph& graph() const { return graph_; }
+  /// Sizes for the session.
+  [[nodiscard]] graph::Bindings bindings() const;
+  /// They point into this object.
+  [[nodiscard]] std::array<runtime::InputView, 5> views() const;
+
+ private:
+  data::NodeGraph graph_;
+};
+
+}  // namespace strata::cli
