@@ -235,24 +235,20 @@ void CompressVerb::compress(const Console& console) {
   std::vector<std::optional<double>> accuracy(levels_.size() + 1);  // the last one: dense
   if (!data_.empty()) {
     const auto original = reader_of(dense, file_);
-    Classifier dense_classifier(original, threads_);
-    Classifier classifier(value_or_throw(format::Reader::open(output_)), threads_);
-    const data::Dataset tests =
-        load_test_images(console, *original, classifier, {data_, 0, convert_, threads_});
-    const auto normalisation =
-        data::read_normalisation(dense.model.metadata, classifier.input_shape().channels);
-    const std::vector<int64_t> all = data::spread_over_classes(tests.labels, 0);
+    const EvaluationOptions evaluation{data_, 0, convert_, threads_};
+    const auto dense_evaluator = make_evaluator(console, original, evaluation);
+    const auto evaluator =
+        make_evaluator(console, value_or_throw(format::Reader::open(output_)), evaluation);
+    const int64_t count = evaluator->sample_count(0);
     ProgressOptions eval_options = progress_options;
-    eval_options.unit = "images";
-    Progress eval("eval", static_cast<int64_t>(all.size() * accuracy.size()), eval_options);
+    eval_options.unit = evaluator->sample_unit();
+    Progress eval("eval", count * static_cast<int64_t>(accuracy.size()), eval_options);
     for (size_t k = 0; k < accuracy.size(); ++k) {
       const bool is_dense = k == levels_.size();
-      Classifier& which = is_dense ? dense_classifier : classifier;
+      Evaluator& which = is_dense ? *dense_evaluator : *evaluator;
       const std::vector<uint8_t> route(which.steps().size(),
                                        is_dense ? 0 : static_cast<uint8_t>(k));
-      accuracy[k] =
-          100 * static_cast<double>(which.count_correct(tests, all, normalisation, route, eval)) /
-          static_cast<double>(all.size());
+      accuracy[k] = which.measure(0, route, eval).value;
     }
   }
   show(console, result, seconds, accuracy);
