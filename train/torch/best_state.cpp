@@ -1,5 +1,7 @@
 #include "train/torch/best_state.h"
 
+#include <algorithm>
+
 namespace strata::train {
 
 BestState::BestState(Network& network)
@@ -12,11 +14,16 @@ BestState::BestState(Network& network)
 
 void BestState::consider(const NestingAlgorithm::Stretch& stretch, const Score& score) {
   auto kept = kept_.accessor<double, 1>();
-  const bool same = kept[0] == stretch.index;
-  if (same && (score.value < kept[1] || (score.value == kept[1] && score.loss >= kept[2]))) return;
-  kept[0] = stretch.index;
-  kept[1] = score.value;
-  kept[2] = score.loss;
+  if (kept[0] != stretch.index) {
+    kept[0] = stretch.index;
+    kept[1] = score.value;
+    kept[2] = score.loss;
+  } else {
+    const bool best = score.value >= kept[1] && score.loss <= kept[2];
+    kept[1] = std::max(kept[1], score.value);
+    kept[2] = std::min(kept[2], score.loss);
+    if (!best) return;
+  }
   size_t i = 0;
   network_.visit(
       [&](const std::string&, at::Tensor& tensor) { copies_[i++].copy_(tensor.detach()); });

@@ -13,8 +13,8 @@ class BestState {
   /// `network` must outlive it.
   explicit BestState(Network& network);
 
-  /// Keeps a copy of the network if `score` beats what is kept of this stretch: a higher value, or
-  /// the same and a lower loss.
+  /// Keeps a copy of the network if `score` is, of all scores of this stretch so far, both the
+  /// highest value and the lowest loss, or equals them (the rule of Velickovic et al. 2018).
   void consider(const NestingAlgorithm::Stretch& stretch, const Score& score);
   /// Puts the copy back if there is one of this stretch.
   void restore(const NestingAlgorithm::Stretch& stretch);
@@ -22,7 +22,7 @@ class BestState {
 
  private:
   Network& network_;
-  at::Tensor kept_;  ///< [stretch or -1, value, loss]
+  at::Tensor kept_;  ///< [stretch or -1, highest value, lowest loss]
   std::vector<std::string> names_;
   std::vector<at::Tensor> copies_;  ///< in the order of Network::visit
 };

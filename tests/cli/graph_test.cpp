@@ -1,0 +1,66 @@
+// A graph from training to timing, as a user drives it.
+#include "small_graph_bytes.h"
+#include "strata_process.h"
+
+namespace strata::cli_test {
+namespace {
+
+using nlohmann::json;
+
+class Graphs : public StrataTest {
+ protected:
+  void SetUp() override {
+    StrataTest::SetUp();
+    const auto bytes = interop::testing::small_graph();
+    write_text(folder() / "graph.npz", std::string(bytes.begin(), bytes.end()));
+    write_text(folder() / "gat.toml", R"(
+seed = 1
+threads = 1
+model.arch = "gat"
+model.width = 4
+model.heads = 2
+model.dropout = 0.3
+model.keep_ends_dense = false
+levels.weights = [30, 60]
+optimizer.kind = "adam"
+optimizer.lr = 0.02
+optimizer.schedule = "constant"
+optimizer.epochs = 40
+)");
+  }
+};
+
+TEST_F(Graphs, AreTrainedEvaluatedAndTimed) {
+  const json trained =
+      strata_json({"train", "gat.toml", "--data", "graph.npz", "-q", "-o", "g.strata"});
+  ASSERT_EQ(trained["levels"].size(), 2U);
+  const json evaluated =
+      strata_json({"eval", "g.strata", "--data", "graph.npz", "--switch-points", "-q"});
+  EXPECT_EQ(evaluated["metric"], "top1");
+  EXPECT_EQ(evaluated["data"]["sample_unit"], "nodes");
+  EXPECT_EQ(evaluated["data"]["images"], 60);
+  for (size_t k = 0; k < 2; ++k) {
+    EXPECT_NEAR(evaluated["levels"][k]["value"].get<double>(),
+                trained["levels"][k]["value"].get<double>(), 1e-6);
+  }
+  EXPECT_EQ(evaluated["switch_points"].size() + 1, evaluated["steps"].size());
+  const json timed =
+      strata_json({"bench", "g.strata", "--data", "graph.npz", "--runs", "20", "-q"});
+  EXPECT_GT(timed["levels"][1]["p50_ms"].get<double>(), 0);
+  EXPECT_EQ(strata_json({"eval", "g.strata", "--data", "graph.npz", "--limit", "9",
+                         "-q"})["levels"][0]["images"],
+            9);
+}
+
+TEST_F(Graphs, SaysWhichGraphAModelTakes) {
+  (void)strata_json({"train", "gat.toml", "--data", "graph.npz", "-q", "-o", "g.strata"});
+  make_model("images.strata");
+  expect_error(strata({"bench", "g.strata"}), {"takes a graph", "--data"});
+  expect_error(strata({"bench", "images.strata", "--data", "graph.npz"}), {"takes no graph"});
+  expect_error(strata({"eval", "g.strata", "--data", "nowhere.npz"}), {"nowhere.npz"});
+  write_text(folder() / "bad.npz", "no archive");
+  expect_error(strata({"eval", "g.strata", "--data", "bad.npz"}), {"bad.npz", ".npz archive"});
+}
+
+}  // namespace
+}  // namespace strata::cli_test
