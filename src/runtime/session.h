@@ -24,11 +24,12 @@
 namespace strata::runtime {
 
 struct SessionOptions {
-  int threads = 1;                ///< 1..64; the calling thread is one of them
-  std::string graph = {};         ///< which graph of the model; empty = the only one
-  graph::Bindings bindings = {};  ///< sizes of symbolic dimensions; those not named have the model's usual sizes, or 1
-  int max_level = -1;             ///< load levels 0..max_level; -1 = all that the file has
-  Clock clock = {};               ///< what deadlines refer to; monotonic_ns() but in tests
+  int threads = 1;         ///< 1..64; the calling thread is one of them
+  std::string graph = {};  ///< which graph of the model; empty = the only one
+  graph::Bindings bindings =
+      {};  ///< sizes of symbolic dimensions; those not named have the model's usual sizes, or 1
+  int max_level = -1;  ///< load levels 0..max_level; -1 = all that the file has
+  Clock clock = {};    ///< what deadlines refer to; monotonic_ns() but in tests
 };
 
 /// The element type of an array of T.

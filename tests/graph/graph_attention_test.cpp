@@ -53,8 +53,9 @@ TEST(CompressedRows, AttentionKeepsHeadsApart) {
 TEST(CompressedRows, ErrorsNameTheReason) {
   EXPECT_EQ(inferred(ours("SparseProduct", {{{4}}, kEdges, {{"edges"}}, {{50, 64}}})),
             refusal("SparseProduct", "input 0 must be of type int32"));
-  EXPECT_EQ(inferred(ours("SparseProduct", {{{int64_t{0}}, kInt}, kEdges, {{"edges"}}, {{50, 64}}})),
-            refusal("SparseProduct", "the list of row begins is empty"));
+  EXPECT_EQ(
+      inferred(ours("SparseProduct", {{{int64_t{0}}, kInt}, kEdges, {{"edges"}}, {{50, 64}}})),
+      refusal("SparseProduct", "the list of row begins is empty"));
   EXPECT_EQ(inferred(ours("SparseProduct", {{{4}, kInt}, {{5}, kInt}, {{6}}, {{50, 64}}})),
             refusal("SparseProduct", "the counts of columns and of values differ: 5 and 6"));
   EXPECT_EQ(inferred(ours("SparseProduct", {{{4}, kInt}, {{5}, kInt}, {{5}}, {{50}}})),
