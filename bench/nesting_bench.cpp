@@ -6,12 +6,12 @@
 #include <cstdlib>
 #include <map>
 #include <memory>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "format/reader.h"
 #include "format/writer.h"
+#include "runtime/random_tensors.h"
 #include "runtime/session.h"
 #include "sparse/nested_model.h"
 
@@ -57,26 +57,7 @@ int run(const std::string& path, int threads, int turns) {
         runtime::Session::create(value_of(format::Reader::from_bytes(file, "alone")), options)));
     contenders.push_back({sessions.back().get(), 0, {}});
   }
-  std::vector<std::vector<float>> data;
-  std::vector<runtime::InputView> inputs;
-  std::vector<runtime::OutputView> outputs;
-  std::mt19937 random(1);
-  const auto add = [&](const graph::ValueInfo& value) {
-    int64_t count = 1;
-    for (const graph::Dim& dim : value.shape) count *= dim.value();
-    auto& floats = data.emplace_back(static_cast<size_t>(count));
-    for (float& x : floats) x = std::uniform_real_distribution<float>(-1, 1)(random);
-  };
-  for (const auto& value : session.inputs()) add(value);
-  for (const auto& value : session.outputs()) add(value);
-  const size_t input_count = session.inputs().size();
-  for (size_t i = 0; i < data.size(); ++i) {
-    if (i < input_count) {
-      inputs.push_back({data[i]});
-    } else {
-      outputs.push_back({data[i]});
-    }
-  }
+  const runtime::RandomTensors data(session);
 
   const size_t steps = session.steps().size();
   std::vector<int64_t> ns(steps);
@@ -86,7 +67,7 @@ int run(const std::string& path, int threads, int turns) {
       Contender& now = contenders[(i + static_cast<size_t>(turn)) % contenders.size()];
       const std::vector<uint8_t> route(steps, static_cast<uint8_t>(now.level));
       for (int repeat = 0; repeat < 2; ++repeat) {  // the first brings the weights into the cache
-        const Status status = now.session->run_timed(inputs, outputs, route, ns);
+        const Status status = now.session->run_timed(data.inputs(), data.outputs(), route, ns);
         if (status.ok()) continue;
         std::fprintf(stderr, "strata_bench_nesting: %s\n", status.message().c_str());
         return 1;

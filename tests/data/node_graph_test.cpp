@@ -2,12 +2,12 @@
 #include "train/data/node_graph.h"
 
 #include <cmath>
-#include <cstdlib>
 #include <filesystem>
 #include <map>
 
 #include <gtest/gtest.h>
 
+#include "data_sets.h"
 #include "npz_bytes.h"
 #include "sample_files.h"
 #include "train/error.h"
@@ -123,11 +123,13 @@ TEST_F(NodeGraphs, SaysWhatIsWrongWithAnArray) {
 }
 
 TEST(PublicGraphs, AreReadWhereTheyAre) {
-  const char* const data = std::getenv("STRATA_DATA");
-  if (data == nullptr) GTEST_SKIP() << "STRATA_DATA names no directory with graphs/cora.npz";
-  const std::filesystem::path path = std::filesystem::path(data) / "graphs" / "cora.npz";
-  if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " does not exist";
-  const NodeGraph graph = load_node_graph(path);
+  const std::filesystem::path folder =
+      testing::find_data_set("graphs", STRATA_SOURCE_DIR, STRATA_BINARY_DIR);
+  if (folder.empty()) {
+    GTEST_SKIP() << "the public graphs are not here: set STRATA_DATA to the folder that holds "
+                    "graphs/cora.npz";
+  }
+  const NodeGraph graph = load_node_graph(folder / "cora.npz");
   EXPECT_EQ(graph.nodes, 2708);
   EXPECT_EQ(graph.features, 1433);
   EXPECT_EQ(graph.classes, 7);

@@ -12,7 +12,8 @@
 // clang-format off: jpeglib.h needs <cstdio> before it.
 #include <jpeglib.h>
 #include <png.h>
-#include <zlib.h>
+
+#include "deflated.h"
 // clang-format on
 
 #include "train/error.h"
@@ -150,21 +151,7 @@ Bytes with_jpeg_size(Bytes jpeg, uint16_t width, uint16_t height) {
   return jpeg;
 }
 
-Bytes gzip(const Bytes& bytes) {
-  z_stream stream{};
-  constexpr int kGzip = 15 + 16;
-  deflateInit2(&stream, Z_BEST_COMPRESSION, Z_DEFLATED, kGzip, 8, Z_DEFAULT_STRATEGY);
-  Bytes in = bytes;
-  Bytes out(deflateBound(&stream, bytes.size()));
-  stream.next_in = in.data();
-  stream.avail_in = static_cast<uInt>(in.size());
-  stream.next_out = out.data();
-  stream.avail_out = static_cast<uInt>(out.size());
-  deflate(&stream, Z_FINISH);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  return out;
-}
+Bytes gzip(const Bytes& bytes) { return strata::testing::deflated(bytes, 15 + 16); }
 
 Bytes idx_file(const std::vector<uint32_t>& dims, const Bytes& values) {
   Bytes bytes(4 + 4 * dims.size());

@@ -2,6 +2,8 @@
 
 #include <zlib.h>
 
+#include "deflated.h"
+
 namespace strata::interop::testing {
 namespace {
 
@@ -13,20 +15,6 @@ void put(Blob& out, T value) {
 }
 
 void append(Blob& out, const Blob& more) { out.insert(out.end(), more.begin(), more.end()); }
-
-Blob deflate_raw(const Blob& data) {
-  z_stream stream = {};
-  deflateInit2(&stream, Z_BEST_COMPRESSION, Z_DEFLATED, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY);
-  Blob out(deflateBound(&stream, static_cast<uLong>(data.size())));
-  stream.next_in = const_cast<Bytef*>(data.data());
-  stream.avail_in = static_cast<uInt>(data.size());
-  stream.next_out = out.data();
-  stream.avail_out = static_cast<uInt>(out.size());
-  deflate(&stream, Z_FINISH);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  return out;
-}
 
 }  // namespace
 
@@ -59,7 +47,8 @@ Blob zip(const std::vector<ZipEntry>& entries, const std::string& comment) {
   Blob out;
   Blob directory;
   for (const ZipEntry& entry : entries) {
-    const Blob packed = entry.deflated ? deflate_raw(entry.data) : entry.data;
+    const Blob packed =
+        entry.deflated ? strata::testing::deflated(entry.data, -MAX_WBITS) : entry.data;
     const auto checksum =
         static_cast<uint32_t>(crc32(0, entry.data.data(), static_cast<uInt>(entry.data.size())));
     const auto method = entry.method == kFromDeflated

@@ -272,17 +272,7 @@ class ExternalData : public ::testing::Test {
                          const std::string& reason) {
     OnnxModel model;
     model.input("x", {1, 2}).output("y");
-    TensorProto& weight = *model.proto.mutable_graph()->add_initializer();
-    weight.set_name("w");
-    weight.set_data_type(TensorProto::FLOAT);
-    weight.add_dims(2);
-    weight.add_dims(2);
-    weight.set_data_location(TensorProto::EXTERNAL);
-    for (const auto& [key, value] : entries) {
-      onnx::StringStringEntryProto& entry = *weight.add_external_data();
-      entry.set_key(key);
-      entry.set_value(value);
-    }
+    model.external("w", {2, 2}, entries);
     model.node("MatMul", {"x", "w"}, {"y"});
     const std::string path = folder_ / "model/model.onnx";
     std::ofstream(path, std::ios::binary) << model.bytes();

@@ -341,18 +341,7 @@ TEST(OnnxImport, ExternalDataBesideTheModelIsRead) {
       .write(reinterpret_cast<const char*>(values), sizeof values);
   OnnxModel model;
   model.input("x", {1, 1}).output("y");
-  TensorProto& weight = *model.proto.mutable_graph()->add_initializer();
-  weight.set_name("w");
-  weight.set_data_type(TensorProto::FLOAT);
-  weight.add_dims(1);
-  weight.add_dims(2);
-  weight.set_data_location(TensorProto::EXTERNAL);
-  for (const auto& [key, value] : {std::pair("location", "data/weights.bin"),
-                                   std::pair("offset", "8"), std::pair("length", "8")}) {
-    onnx::StringStringEntryProto& entry = *weight.add_external_data();
-    entry.set_key(key);
-    entry.set_value(value);
-  }
+  model.external("w", {1, 2}, {{"location", "data/weights.bin"}, {"offset", "8"}, {"length", "8"}});
   model.node("MatMul", {"x", "w"}, {"y"});
   std::ofstream(folder / "model.onnx", std::ios::binary) << model.bytes();
   const auto nested = import_onnx((folder / "model.onnx").string());

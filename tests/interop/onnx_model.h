@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <onnx/onnx_pb.h>
@@ -46,6 +47,18 @@ class OnnxModel {
     std::vector<float> values;
     for (int64_t i = 0; i < count; ++i) values.push_back(static_cast<float>(i + 1) / 16);
     return floats(name, shape, values);
+  }
+  /// Floats whose data are elsewhere, as `entries` (location, offset, length) say.
+  onnx::TensorProto& external(const std::string& name, const std::vector<int64_t>& shape,
+                              const std::vector<std::pair<std::string, std::string>>& entries) {
+    onnx::TensorProto& tensor = floats(name, shape, {});
+    tensor.set_data_location(onnx::TensorProto::EXTERNAL);
+    for (const auto& [key, value] : entries) {
+      onnx::StringStringEntryProto& entry = *tensor.add_external_data();
+      entry.set_key(key);
+      entry.set_value(value);
+    }
+    return tensor;
   }
   onnx::TensorProto& integers(const std::string& name, const std::vector<int64_t>& values) {
     onnx::TensorProto& tensor = *proto.mutable_graph()->add_initializer();

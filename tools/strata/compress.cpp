@@ -1,6 +1,7 @@
 // strata compress: a trained network in, one file with nested levels out, in minutes and without
 // training. The work is done in train/; a build without libtorch says so.
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <filesystem>
 #include <memory>
@@ -11,6 +12,7 @@
 #include "format/writer.h"
 #include "interop/onnx_import.h"
 #include "tools/strata/evaluation.h"
+#include "tools/strata/image_loading.h"
 #include "tools/strata/import_options.h"
 #include "tools/strata/inspection.h"
 #include "tools/strata/machine.h"
@@ -157,16 +159,7 @@ train::CalibrationData CompressVerb::calibration(const Console& console,
   options.convert = convert_;
   options.limit = images_;
   options.threads = threads_;
-  ProgressOptions progress_options;
-  progress_options.mode = progress_mode(console.quiet);
-  progress_options.unit = "images";
-  std::unique_ptr<Progress> progress;
-  options.progress = [&](int64_t done, int64_t total) {
-    stop_if_interrupted();
-    if (!progress) progress = std::make_unique<Progress>("load", total, progress_options);
-    progress->update(done);
-  };
-  const data::Dataset images = data::load(data_, data::Split::kTrain, options);
+  const data::Dataset images = load_images(console, data_, data::Split::kTrain, options);
   const auto normalisation = data::read_normalisation(dense.model.metadata, shape.channels);
   const std::vector<int64_t> chosen = data::spread_over_classes(images.labels, images_);
   train::CalibrationData calibration;
@@ -236,16 +229,17 @@ void CompressVerb::compress(const Console& console) {
   if (!data_.empty()) {
     const auto original = reader_of(dense, file_);
     const EvaluationOptions evaluation{data_, 0, convert_, threads_};
-    const auto dense_evaluator = make_evaluator(console, original, evaluation);
-    const auto evaluator =
-        make_evaluator(console, value_or_throw(format::Reader::open(output_)), evaluation);
-    const int64_t count = evaluator->sample_count(0);
+    const std::shared_ptr<const format::Reader> compressed =
+        value_or_throw(format::Reader::open(output_));
+    const auto evaluators =
+        make_image_evaluators(console, std::array{original, compressed}, evaluation);
+    const int64_t count = evaluators[0]->sample_count(0);
     ProgressOptions eval_options = progress_options;
-    eval_options.unit = evaluator->sample_unit();
+    eval_options.unit = evaluators[0]->sample_unit();
     Progress eval("eval", count * static_cast<int64_t>(accuracy.size()), eval_options);
     for (size_t k = 0; k < accuracy.size(); ++k) {
       const bool is_dense = k == levels_.size();
-      Evaluator& which = is_dense ? *dense_evaluator : *evaluator;
+      Evaluator& which = *evaluators[is_dense ? 0 : 1];
       const std::vector<uint8_t> route(which.steps().size(),
                                        is_dense ? 0 : static_cast<uint8_t>(k));
       accuracy[k] = which.measure(0, route, eval).value;

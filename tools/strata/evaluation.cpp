@@ -1,6 +1,7 @@
 #include "tools/strata/evaluation.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "tools/strata/node_inputs.h"
 
@@ -10,7 +11,7 @@ std::unique_ptr<Evaluator> make_evaluator(const Console& console,
                                           const std::shared_ptr<const format::Reader>& reader,
                                           const EvaluationOptions& options) {
   if (classifies_nodes(reader->model())) return make_node_evaluator(reader, options);
-  return make_image_evaluator(console, reader, options);
+  return std::move(make_image_evaluators(console, {&reader, 1}, options).front());
 }
 
 std::vector<SwitchPoint> switch_points(int levels, size_t steps) {

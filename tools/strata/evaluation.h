@@ -56,10 +56,11 @@ std::unique_ptr<Evaluator> make_evaluator(const Console& console,
                                           const std::shared_ptr<const format::Reader>& reader,
                                           const EvaluationOptions& options);
 
-/// The same for one family; make_evaluator() chooses among them.
-std::unique_ptr<Evaluator> make_image_evaluator(const Console& console,
-                                                const std::shared_ptr<const format::Reader>& reader,
-                                                const EvaluationOptions& options);
+/// The same for one family; make_evaluator() chooses among them. Several image classifiers share
+/// the data, which must fit all of them.
+std::vector<std::unique_ptr<Evaluator>> make_image_evaluators(
+    const Console& console, std::span<const std::shared_ptr<const format::Reader>> readers,
+    const EvaluationOptions& options);
 std::unique_ptr<Evaluator> make_node_evaluator(const std::shared_ptr<const format::Reader>& reader,
                                                const EvaluationOptions& options);
 

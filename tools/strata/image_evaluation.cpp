@@ -6,8 +6,10 @@
 #include <mutex>
 #include <sstream>
 #include <thread>
+#include <utility>
 
 #include "tools/strata/evaluation.h"
+#include "tools/strata/image_loading.h"
 #include "train/data/dataset.h"
 #include "train/data/normalisation.h"
 #include "train/error.h"
@@ -28,55 +30,57 @@ std::vector<std::string> class_names(const graph::Model& model) {
 
 class ImageEvaluator final : public Evaluator {
  public:
-  ImageEvaluator(const Console& console, const std::shared_ptr<const format::Reader>& reader,
-                 const EvaluationOptions& options);
+  ImageEvaluator(const std::shared_ptr<const format::Reader>& reader, int threads);
+
+  /// The test split of the data that this model is for.
+  [[nodiscard]] data::Dataset load(const Console& console, const EvaluationOptions& options) const;
+  /// Throws Error if they are not for this model.
+  void use(std::shared_ptr<const data::Dataset> dataset);
 
   [[nodiscard]] const std::vector<runtime::StepInfo>& steps() const override {
     return sessions_.front()->steps();
   }
-  [[nodiscard]] std::string data_name() const override { return dataset_.name; }
+  [[nodiscard]] std::string data_name() const override { return dataset_->name; }
   [[nodiscard]] std::string sample_unit() const override { return "images"; }
   [[nodiscard]] int64_t sample_count(int64_t limit) const override {
-    return limit > 0 ? std::min(limit, dataset_.count) : dataset_.count;
+    return limit > 0 ? std::min(limit, dataset_->count) : dataset_->count;
   }
   Figure measure(int64_t limit, std::span<const uint8_t> route, Progress& progress) override;
 
  private:
-  void load(const Console& console, const format::Reader& reader, const EvaluationOptions& options);
   int64_t count_correct(std::span<const int64_t> indices, std::span<const uint8_t> route,
                         Progress& progress);
 
+  std::shared_ptr<const format::Reader> reader_;
   std::vector<std::unique_ptr<runtime::Session>> sessions_;
   data::ImageShape shape_;
   int64_t class_count_ = 0;
-  data::Dataset dataset_;
+  std::shared_ptr<const data::Dataset> dataset_;
   data::Normalisation normalisation_;
 };
 
-ImageEvaluator::ImageEvaluator(const Console& console,
-                               const std::shared_ptr<const format::Reader>& reader,
-                               const EvaluationOptions& options) {
-  const std::string path = reader->path();
-  for (int t = 0; t < options.threads; ++t) {
+ImageEvaluator::ImageEvaluator(const std::shared_ptr<const format::Reader>& reader, int threads)
+    : reader_(reader) {
+  for (int t = 0; t < threads; ++t) {
     sessions_.push_back(value_or_throw(runtime::Session::create(reader, {})));
   }
   const auto& inputs = sessions_.front()->inputs();
   const auto& outputs = sessions_.front()->outputs();
   if (inputs.size() != 1 || outputs.size() != 1 || inputs[0].shape.size() != 4 ||
       outputs[0].shape.size() != 2) {
-    throw Error("'" + path + "' is no image classifier: eval needs one input [batch,C,H,W] and " +
+    throw Error("'" + reader->path() +
+                "' is no image classifier: eval needs one input [batch,C,H,W] and " +
                 "one output [batch,classes]");
   }
   const graph::Shape& shape = inputs[0].shape;
   shape_ = {shape[1].value(), shape[2].value(), shape[3].value()};
   class_count_ = outputs[0].shape[1].value();
-  load(console, *reader, options);
   normalisation_ = data::read_normalisation(reader->model().metadata, shape_.channels);
 }
 
 ImageEvaluator::Figure ImageEvaluator::measure(int64_t limit, std::span<const uint8_t> route,
                                                Progress& progress) {
-  const auto indices = data::spread_over_classes(dataset_.labels, limit);
+  const auto indices = data::spread_over_classes(dataset_->labels, limit);
   const int64_t correct = count_correct(indices, route, progress);
   return {100.0 * static_cast<double>(correct) / static_cast<double>(indices.size()), correct};
 }
@@ -100,10 +104,10 @@ int64_t ImageEvaluator::count_correct(std::span<const int64_t> indices,
         const size_t at = next.fetch_add(1);
         if (at >= indices.size()) break;
         stop_if_interrupted();
-        data::to_float(dataset_, indices.subspan(at, 1), normalisation_, image.data());
+        data::to_float(*dataset_, indices.subspan(at, 1), normalisation_, image.data());
         throw_if_error(session.run_route({&input, 1}, {&output, 1}, route));
         const auto largest = std::max_element(logits.begin(), logits.end()) - logits.begin();
-        if (largest == dataset_.labels[static_cast<size_t>(indices[at])]) ++correct;
+        if (largest == dataset_->labels[static_cast<size_t>(indices[at])]) ++correct;
         if (reports) {
           progress.advance(static_cast<int64_t>(at + 1 - reported));
           reported = at + 1;
@@ -127,39 +131,42 @@ int64_t ImageEvaluator::count_correct(std::span<const int64_t> indices,
   return correct;
 }
 
-void ImageEvaluator::load(const Console& console, const format::Reader& reader,
-                          const EvaluationOptions& options) {
+data::Dataset ImageEvaluator::load(const Console& console, const EvaluationOptions& options) const {
   data::LoadOptions loading;
   loading.shape = shape_;
   loading.convert = options.convert;
-  loading.classes = class_names(reader.model());
+  loading.classes = class_names(reader_->model());
   loading.limit = options.limit;
   loading.threads = options.threads;
-  ProgressOptions progress_options;
-  progress_options.mode = progress_mode(console.quiet);
-  progress_options.unit = "images";
-  std::unique_ptr<Progress> progress;
-  loading.progress = [&](int64_t done, int64_t total) {
-    stop_if_interrupted();
-    if (!progress) progress = std::make_unique<Progress>("load", total, progress_options);
-    progress->update(done);
-  };
-  dataset_ = data::load(options.data, data::Split::kTest, loading);
-  const auto classes = static_cast<int64_t>(dataset_.classes.size());
-  if (classes != class_count_) {
-    throw Error("'" + options.data + "' has " + std::to_string(classes) + " classes, but '" +
-                reader.path() + "' tells " + std::to_string(class_count_) +
+  data::Dataset dataset = load_images(console, options.data, data::Split::kTest, loading);
+  if (dataset.count == 0) throw Error("'" + options.data + "' has no test images");
+  return dataset;
+}
+
+void ImageEvaluator::use(std::shared_ptr<const data::Dataset> dataset) {
+  const auto classes = static_cast<int64_t>(dataset->classes.size());
+  if (classes != class_count_ || dataset->shape() != shape_) {
+    throw Error("'" + dataset->name + "' has " + std::to_string(classes) + " classes, but '" +
+                reader_->path() + "' tells " + std::to_string(class_count_) +
                 " apart; evaluate it on the data set that it was made for");
   }
-  if (dataset_.count == 0) throw Error("'" + options.data + "' has no test images");
+  dataset_ = std::move(dataset);
 }
 
 }  // namespace
 
-std::unique_ptr<Evaluator> make_image_evaluator(const Console& console,
-                                                const std::shared_ptr<const format::Reader>& reader,
-                                                const EvaluationOptions& options) {
-  return std::make_unique<ImageEvaluator>(console, reader, options);
+std::vector<std::unique_ptr<Evaluator>> make_image_evaluators(
+    const Console& console, std::span<const std::shared_ptr<const format::Reader>> readers,
+    const EvaluationOptions& options) {
+  std::shared_ptr<const data::Dataset> dataset;
+  std::vector<std::unique_ptr<Evaluator>> evaluators;
+  for (const auto& reader : readers) {
+    auto evaluator = std::make_unique<ImageEvaluator>(reader, options.threads);
+    if (!dataset) dataset = std::make_shared<data::Dataset>(evaluator->load(console, options));
+    evaluator->use(dataset);
+    evaluators.push_back(std::move(evaluator));
+  }
+  return evaluators;
 }
 
 }  // namespace strata::cli

@@ -12,9 +12,9 @@
 
 #include <ATen/Parallel.h>
 
-#include "sparse/nested.h"
 #include "train/error.h"
 #include "train/torch/executor.h"
+#include "train/torch/tensors.h"
 
 namespace strata::train {
 namespace {
@@ -22,26 +22,6 @@ namespace {
 using Layout = TorchModelOptions::Layout;
 
 constexpr int kTrialRuns = 5;
-
-at::Tensor tensor_of(std::span<const float> values, const std::vector<int64_t>& shape) {
-  at::Tensor tensor = at::empty(shape, at::kFloat);
-  if (!values.empty()) std::memcpy(tensor.data_ptr(), values.data(), values.size_bytes());
-  return tensor;
-}
-
-LevelTensors tensors_of(const sparse::NestedModel& nested, int level) {
-  LevelTensors tensors;
-  for (const graph::Parameter& parameter : nested.model.parameters) {
-    if (parameter.role == graph::ParameterRole::kWeight) {
-      const sparse::NestedTensor& weight = nested.weights.at(parameter.name);
-      tensors.push_back(tensor_of(sparse::densify(weight, level), parameter.shape));
-    } else {
-      const auto& table = nested.vectors[static_cast<size_t>(level)];
-      tensors.push_back(tensor_of(table.at(parameter.name), parameter.shape));
-    }
-  }
-  return tensors;
-}
 
 /// One graph with the parameters of one level, in a form that may be rewritten.
 struct Level {
@@ -122,19 +102,6 @@ const char* name_of(Layout layout) {
   }
 }
 
-at::ScalarType scalar_type(graph::DataType type) {
-  switch (type) {
-    case graph::DataType::kFloat32:
-      return at::kFloat;
-    case graph::DataType::kInt32:
-      return at::kInt;
-    case graph::DataType::kInt64:
-      return at::kLong;
-    default:
-      throw Error("libtorch's peer takes inputs of float32, int32 and int64");
-  }
-}
-
 template <typename Body>
 auto translate_errors(const Body& body) {
   try {
@@ -186,7 +153,7 @@ Level TorchModel::Implementation::level_of(const sparse::NestedModel& nested,
     throw Error("graph '" + graph->name + "' must have one output");
   }
   const int level = options.level < 0 ? nested.level_count - 1 : options.level;
-  Level result{nested.model, *graph, tensors_of(nested, level)};
+  Level result{nested.model, *graph, level_tensors(nested, level)};
   if (options.fold) fold(result);
   return result;
 }

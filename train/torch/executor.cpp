@@ -3,7 +3,6 @@
 #include "train/torch/executor.h"
 
 #include <algorithm>
-#include <cstring>
 #include <limits>
 #include <map>
 #include <optional>
@@ -12,6 +11,7 @@
 #include "train/error.h"
 #include "train/torch/general_operators.h"
 #include "train/torch/graph_attention_operators.h"
+#include "train/torch/tensors.h"
 
 namespace strata::train {
 namespace {
@@ -384,31 +384,6 @@ OperatorKernel make_kernel(const graph::Node& node, Constants constants) {
     }
   }
   fail(node, "the operator is not known to training");
-}
-
-at::Tensor tensor_of(const graph::Constant& constant) {
-  constexpr auto kScalarType = [](graph::DataType type) {
-    switch (type) {
-      case graph::DataType::kUint8:
-        return at::kByte;
-      case graph::DataType::kInt8:
-        return at::kChar;
-      case graph::DataType::kInt32:
-        return at::kInt;
-      case graph::DataType::kInt64:
-        return at::kLong;
-      case graph::DataType::kBool:
-        return at::kBool;
-      case graph::DataType::kFloat16:
-        return at::kHalf;
-      case graph::DataType::kFloat32:
-        return at::kFloat;
-    }
-    return at::kFloat;
-  };
-  at::Tensor tensor = at::empty(constant.shape, kScalarType(constant.type));
-  std::memcpy(tensor.data_ptr(), constant.data.data(), constant.data.size());
-  return tensor;
 }
 
 }  // namespace

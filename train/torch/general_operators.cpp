@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "train/error.h"
+#include "train/torch/tensors.h"
 
 namespace strata::train {
 namespace {
@@ -49,25 +50,9 @@ at::Tensor prelu(const at::Tensor& a, const at::Tensor& slope) {
 }
 
 OperatorKernel make_cast(const graph::Node& node, Constants /*constants*/) {
-  const auto type = [&] {
-    switch (static_cast<graph::DataType>(node.attribute_int("to", 0))) {
-      case graph::DataType::kFloat32:
-        return at::kFloat;
-      case graph::DataType::kInt64:
-        return at::kLong;
-      case graph::DataType::kInt32:
-        return at::kInt;
-      case graph::DataType::kBool:
-        return at::kBool;
-      case graph::DataType::kUint8:
-        return at::kByte;
-      case graph::DataType::kInt8:
-        return at::kChar;
-      case graph::DataType::kFloat16:
-        return at::kHalf;
-    }
-    fail(node, "attribute 'to' is not known");
-  }();
+  const auto to = static_cast<graph::DataType>(node.attribute_int("to", 0));
+  if (graph::element_size(to) == 0) fail(node, "attribute 'to' is not known");
+  const at::ScalarType type = scalar_type(to);
   return [=](Arguments& in, const Pass&) { return in[0].to(type); };
 }
 

@@ -8,7 +8,6 @@
 #include <array>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 #include <map>
 #include <optional>
 
@@ -24,6 +23,7 @@
 #include "train/torch/level_normalisation.h"
 #include "train/torch/mask_selection.h"
 #include "train/torch/network.h"
+#include "train/torch/tensors.h"
 
 namespace strata::train {
 namespace {
@@ -36,23 +36,6 @@ constexpr std::array kTrialDensities = {0.02, 0.04, 0.07, 0.1,  0.15, 0.2,
 constexpr int64_t kTrialInputs = 64;  ///< calibration inputs that the first walk takes
 constexpr double kLeastVariance = 1e-10;
 constexpr double kLeastError = 1e-4;  ///< relative; below it a level needs no more attention
-
-at::Tensor tensor_of(std::span<const float> values, const std::vector<int64_t>& shape) {
-  at::Tensor tensor = at::empty(shape, at::kFloat);
-  if (!values.empty()) std::memcpy(tensor.data_ptr(), values.data(), values.size_bytes());
-  return tensor;
-}
-
-LevelTensors dense_tensors(const sparse::NestedModel& nested) {
-  LevelTensors tensors;
-  for (const graph::Parameter& parameter : nested.model.parameters) {
-    tensors.push_back(tensor_of(parameter.role == ParameterRole::kWeight
-                                    ? sparse::densify(nested.weights.at(parameter.name), 0)
-                                    : nested.vectors[0].at(parameter.name),
-                                parameter.shape));
-  }
-  return tensors;
-}
 
 /// Mean over inputs of |a - b|^2 / |b|^2.
 double distance(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b) {
@@ -139,7 +122,7 @@ Compressor::Compressor(const sparse::NestedModel& dense, const CalibrationData& 
       graph_(only_graph(dense.model)),
       options_(options),
       executor_(dense.model, graph_),
-      dense_(dense_tensors(dense)),
+      dense_(level_tensors(dense, 0)),
       budgets_(value_or_throw(sparse::layer_budgets(dense.model))) {
   if (dense.level_count != 1) throw Error("the model to compress must have one level");
   double before = 0;

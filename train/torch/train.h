@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,8 @@ struct TrainOptions {
   bool resume = false;           ///< continue from the checkpoint; from the start if there is none
   std::string device = "cpu";    ///< "cpu" or "cuda"
   bool quiet = false;
+  /// Called after every step, its row in the log included; SIGTERM raised here stops the run.
+  std::function<void(int64_t steps_done)> after_step = {};
 };
 
 struct LevelResult {

@@ -312,6 +312,7 @@ void Run::loop() {
     }
     end_stretch();
     progress.update(steps_done_, progress_message(report));
+    if (options_.after_step) options_.after_step(steps_done_);
     const bool stop = interruption.requested();
     if (interval > 0 && (stop || now() - last_saved >= interval)) {
       save();

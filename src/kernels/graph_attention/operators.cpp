@@ -11,8 +11,6 @@
 namespace strata::kernels {
 namespace {
 
-using MadeOperator = Result<std::shared_ptr<const OperatorKernel>>;
-
 /// Sizes of a matrix in compressed rows, the first two inputs of an operator.
 struct RowsSpec {
   int64_t rows = 0;

@@ -62,8 +62,6 @@ class BinaryKernel final : public OperatorKernel {
   Function function_;
 };
 
-using MadeOperator = Result<std::shared_ptr<const OperatorKernel>>;
-
 /// With kTruth the result is a boolean, else of the operands' type.
 template <typename Function, bool kTruth>
 MadeOperator make_numeric(const OperatorSite& site) {

@@ -14,8 +14,6 @@ namespace strata::kernels {
 namespace {
 
 using graph::DataType;
-using MadeOperator = Result<std::shared_ptr<const OperatorKernel>>;
-
 template <typename T, typename R, typename Function>
 class UnaryKernel final : public OperatorKernel {
  public:

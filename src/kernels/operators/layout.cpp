@@ -10,8 +10,6 @@
 namespace strata::kernels {
 namespace {
 
-using MadeOperator = Result<std::shared_ptr<const OperatorKernel>>;
-
 class ConcatKernel final : public OperatorKernel {
  public:
   explicit ConcatKernel(const OperatorSite& site) {

@@ -8,8 +8,6 @@
 namespace strata::kernels {
 namespace {
 
-using MadeOperator = Result<std::shared_ptr<const OperatorKernel>>;
-
 /// One matrix as its product reads it.
 struct Matrix {
   const float* data = nullptr;
@@ -129,18 +127,12 @@ class GemmKernel final : public OperatorKernel {
   int64_t columns_;
 };
 
-template <typename Kernel>
-MadeOperator make_product(const OperatorSite& site) {
-  STRATA_RETURN_IF_ERROR(require_float(site));
-  return MadeOperator(std::make_shared<Kernel>(site));
-}
-
 }  // namespace
 
 std::span<const OperatorEntry> matrix_kernels() {
   static constexpr std::array kEntries = {
-      OperatorEntry{"", "Gemm", make_product<GemmKernel>},
-      OperatorEntry{"", "MatMul", make_product<MatMulKernel>},
+      OperatorEntry{"", "Gemm", make_float_kernel<GemmKernel>},
+      OperatorEntry{"", "MatMul", make_float_kernel<MatMulKernel>},
   };
   return kEntries;
 }

@@ -9,8 +9,6 @@
 namespace strata::kernels {
 namespace {
 
-using MadeOperator = Result<std::shared_ptr<const OperatorKernel>>;
-
 /// A tensor seen from one axis.
 struct AxisView {
   int64_t outer = 1;  ///< product of the dimensions before it
@@ -192,12 +190,6 @@ MadeOperator make_layer_normalization(const OperatorSite& site) {
 MadeOperator make_instance_normalization(const OperatorSite& site) {
   STRATA_RETURN_IF_ERROR(require_float(site));
   return MadeOperator(std::make_shared<RowNormalizationKernel>(site, 2, /*by_channel=*/true));
-}
-
-template <typename Kernel>
-MadeOperator make_float_kernel(const OperatorSite& site) {
-  STRATA_RETURN_IF_ERROR(require_float(site));
-  return MadeOperator(std::make_shared<Kernel>(site));
 }
 
 }  // namespace

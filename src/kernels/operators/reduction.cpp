@@ -196,12 +196,6 @@ class ArgKernel final : public OperatorKernel {
   bool last_;
 };
 
-template <typename Kernel>
-MadeOperator make_float_kernel(const OperatorSite& site) {
-  STRATA_RETURN_IF_ERROR(require_float(site));
-  return MadeOperator(std::make_shared<Kernel>(site));
-}
-
 template <int kSign>
 MadeOperator make_arg(const OperatorSite& site) {
   if (site.inputs[0].type != graph::DataType::kFloat32) {

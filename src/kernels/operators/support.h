@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -26,8 +27,17 @@ void for_ranges(ThreadPool& pool, int64_t count, int64_t cost, const Body& body)
   });
 }
 
+using MadeOperator = Result<std::shared_ptr<const OperatorKernel>>;
+
 /// Errors: an input or output that is present and not float32.
 Status require_float(const OperatorSite& site);
+
+/// A kernel that is made from its site and computes with float32 alone.
+template <typename Kernel>
+MadeOperator make_float_kernel(const OperatorSite& site) {
+  STRATA_RETURN_IF_ERROR(require_float(site));
+  return MadeOperator(std::make_shared<Kernel>(site));
+}
 
 /// The axis that attribute `name` gives, from 0; shape inference has checked its range.
 size_t axis_of(const OperatorSite& site, std::string_view name, int64_t fallback, size_t rank);

@@ -2,14 +2,13 @@
 // alike.
 #include "onnx_backend.h"
 
-#include <cstring>
-
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include "data_sets.h"
 #include "train/error.h"
 #include "train/torch/executor.h"
+#include "train/torch/tensors.h"
 
 namespace strata::train {
 namespace {
@@ -17,23 +16,6 @@ namespace {
 using interop::Constant;
 using interop::testing::BackendCase;
 using interop::testing::ReadyCase;
-
-at::ScalarType scalar_type(graph::DataType type) {
-  switch (type) {
-    case graph::DataType::kBool:
-      return at::kBool;
-    case graph::DataType::kUint8:
-      return at::kByte;
-    case graph::DataType::kInt8:
-      return at::kChar;
-    case graph::DataType::kInt32:
-      return at::kInt;
-    case graph::DataType::kInt64:
-      return at::kLong;
-    default:
-      return at::kFloat;
-  }
-}
 
 at::Tensor tensor_of(const Constant& constant) {
   if (constant.floating()) {
@@ -62,15 +44,7 @@ Constant constant_of(const at::Tensor& tensor) {
 
 std::vector<at::Tensor> execute(const ReadyCase& test) {
   const graph::Model& model = test.nested.model;
-  LevelTensors level;
-  for (const graph::Parameter& parameter : model.parameters) {
-    Constant values;
-    values.shape = parameter.shape;
-    values.floats = parameter.role == graph::ParameterRole::kWeight
-                        ? sparse::densify(test.nested.weights.at(parameter.name), 0)
-                        : test.nested.vectors[0].at(parameter.name);
-    level.push_back(tensor_of(values));
-  }
+  const LevelTensors level = level_tensors(test.nested, 0);
   std::vector<at::Tensor> inputs;
   for (const Constant& input : test.inputs) inputs.push_back(tensor_of(input));
   const at::NoGradGuard no_grad;

@@ -2,16 +2,12 @@
 #include "small_training.h"
 
 #include <array>
-#include <atomic>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
-#include <optional>
 #include <random>
 #include <sstream>
-#include <thread>
 
 #include <fcntl.h>
 #include <signal.h>
@@ -59,28 +55,6 @@ size_t count_rows(const fs::path& log) {
   const auto lines = std::count(std::istreambuf_iterator<char>(file), {}, '\n');
   return lines > 0 ? static_cast<size_t>(lines - 1) : 0;
 }
-
-/// Sends SIGTERM to this process once the log has `rows` rows more than it has now.
-class Interrupter {
- public:
-  Interrupter(fs::path log, size_t rows)
-      : thread_([this, log = std::move(log), rows] {
-          while (!stop_ && count_rows(log) < rows) {
-            std::this_thread::sleep_for(std::chrono::milliseconds(1));
-          }
-          if (!stop_) ::kill(::getpid(), SIGTERM);
-        }) {}
-  ~Interrupter() {
-    stop_ = true;
-    thread_.join();
-  }
-  Interrupter(const Interrupter&) = delete;
-  Interrupter& operator=(const Interrupter&) = delete;
-
- private:
-  std::atomic<bool> stop_ = false;
-  std::thread thread_;
-};
 
 }  // namespace
 
@@ -164,31 +138,11 @@ std::string error_of(const std::function<void()>& action) {
   return kNoError;
 }
 
-std::string train_until_interrupted(const train::TrainOptions& options, size_t rows) {
-  // On a busy machine the run may end before the signal comes: it then begins again from the same
-  // files. A signal that never comes fails the test, and must not end its process.
-  constexpr int kTries = 20;
-  const std::array<std::string, 3> files = {
-      options.output.string(), options.output.string() + ".csv", options.output.string() + ".ckpt"};
-  std::array<std::optional<std::string>, 3> contents;
-  for (size_t i = 0; i < files.size(); ++i) {
-    if (fs::exists(files[i])) contents[i] = read_bytes(files[i]);
-  }
-  struct sigaction ignore = {};
-  struct sigaction before = {};
-  ignore.sa_handler = SIG_IGN;
-  ::sigaction(SIGTERM, &ignore, &before);
-  std::string message = kNoError;
-  for (int i = 0; i < kTries && message == kNoError; ++i) {
-    for (size_t file = 0; i > 0 && file < files.size(); ++file) {
-      fs::remove(files[file]);
-      if (contents[file]) write_bytes(files[file], *contents[file]);
-    }
-    const Interrupter interrupter(files[1], rows);
-    message = error_of([&] { (void)train::train(options); });
-  }
-  ::sigaction(SIGTERM, &before, nullptr);
-  return message;
+std::string train_until_interrupted(train::TrainOptions options, size_t rows) {
+  options.after_step = [log = options.output.string() + ".csv", rows](int64_t /*steps_done*/) {
+    if (count_rows(log) >= rows) ::raise(SIGTERM);
+  };
+  return error_of([&] { (void)train::train(options); });
 }
 
 pid_t start_child(const ChildOptions& options) {

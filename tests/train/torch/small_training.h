@@ -50,8 +50,8 @@ std::vector<std::string> log_without_seconds(const fs::path& output);
 /// what() of the Error that `action` throws; "no error" if it does not.
 std::string error_of(const std::function<void()>& action);
 
-/// Trains and sends this process SIGTERM once the log has `rows` rows; returns the Error's text.
-std::string train_until_interrupted(const train::TrainOptions& options, size_t rows);
+/// Trains and raises SIGTERM once the log has `rows` rows; returns the Error's text.
+std::string train_until_interrupted(train::TrainOptions options, size_t rows);
 
 /// Child processes: this executable, started anew by its main() as a training run.
 struct ChildOptions {
