@@ -40,7 +40,7 @@ void BM_SparseGemv(benchmark::State& state, Target target, double density) {
   }
 }
 
-const bool kRegistered = [] {
+const bool registered = [] {
   for (const Target target : supported_targets()) {
     const std::string name(target_name(target));
     benchmark::RegisterBenchmark(("BM_SparseGemv/" + name + "/10pct").c_str(), BM_SparseGemv,

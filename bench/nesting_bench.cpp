@@ -45,6 +45,7 @@ int run(const std::string& path, int threads, int turns) {
   options.threads = threads;
   std::vector<std::unique_ptr<runtime::Session>> sessions;
   std::vector<Contender> contenders;
+  contenders.reserve(2 * static_cast<size_t>(nested.level_count));
   sessions.push_back(value_of(runtime::Session::create(reader, options)));
   const runtime::Session& session = *sessions.front();
   for (int level = 0; level < nested.level_count; ++level) {

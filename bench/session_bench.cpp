@@ -62,7 +62,7 @@ void BM_ResNet50_FirstInference(benchmark::State& state) {
   if (!sparse::fold_normalisation(folded).ok()) return state.SkipWithError("fold");
   const Status written = format::write(path, folded);
   if (!written.ok()) return state.SkipWithError(written.message().c_str());
-  const std::vector<float> image(3 * 224 * 224, 0.5F);
+  const std::vector<float> image(size_t{3} * 224 * 224, 0.5F);
   std::vector<float> logits(1000);
   const runtime::InputView input{image};
   const runtime::OutputView output{logits};

@@ -21,7 +21,7 @@ inline std::filesystem::path find_data_set(const std::string& name,
   if (const char* root = std::getenv("STRATA_DATA"); root != nullptr) {
     return fs::is_directory(fs::path(root) / name) ? fs::path(root) / name : fs::path();
   }
-  const fs::path unpacked = build_dir / "data" / name;
+  fs::path unpacked = build_dir / "data" / name;
   if (fs::is_directory(unpacked)) return unpacked;
   const fs::path archive = source_dir / "../shared/data" / (name + ".tar.xz");
   if (!fs::exists(archive)) return {};

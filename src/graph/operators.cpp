@@ -12,7 +12,7 @@ namespace strata::graph {
 namespace {
 
 const std::vector<Operator>& operators() {
-  static const std::vector<Operator> kTable = [] {
+  static const std::vector<Operator> all = [] {
     std::vector<Operator> table;
     for (auto set : {arithmetic_operators(), elementwise_operators(), graph_attention_operators(),
                      layout_operators(), matrix_operators(), normalisation_operators(),
@@ -21,7 +21,7 @@ const std::vector<Operator>& operators() {
     }
     return table;
   }();
-  return kTable;
+  return all;
 }
 
 Status check_attributes(const Node& node, const Operator& op) {

@@ -404,7 +404,7 @@ Status Planner::plan_node(const Node& node) {
   Step step;
   step.name = node.name;
   if (is_reshape(node)) return plan_reshape(node, step);
-  const Status special = plan_special(node, step);
+  Status special = plan_special(node, step);
   if (special.ok()) {
     const bool fusible = step.kind == StepKind::kConv || step.kind == StepKind::kGemm ||
                          step.kind == StepKind::kElementwise;

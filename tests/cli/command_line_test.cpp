@@ -6,14 +6,14 @@ namespace {
 
 using CommandLine = StrataTest;
 
-const std::vector<std::string> kVerbs = {"train",   "init",   "inspect",    "eval",   "bench",
-                                         "profile", "qos",    "top",        "import", "compress",
-                                         "export",  "report", "completion", "version"};
+const std::vector<std::string> all_verbs = {"train",   "init",   "inspect",    "eval",   "bench",
+                                            "profile", "qos",    "top",        "import", "compress",
+                                            "export",  "report", "completion", "version"};
 
 TEST_F(CommandLine, HelpNamesEveryVerbAndEveryVerbTeachesByExample) {
   const Outcome help = strata({"--help"});
   EXPECT_EQ(help.exit_code, 0);
-  for (const std::string& verb : kVerbs) {
+  for (const std::string& verb : all_verbs) {
     EXPECT_NE(help.out.find("\n  " + verb + " "), std::string::npos) << verb;
     const Outcome verb_help = strata({verb, "--help"});
     EXPECT_EQ(verb_help.exit_code, 0) << verb;
@@ -69,7 +69,7 @@ TEST_F(CommandLine, CompletionKnowsEveryVerbAndItsFlagsAndShellsAcceptIt) {
   for (const std::string shell : {"bash", "zsh", "fish"}) {
     const Outcome script = strata({"completion", shell});
     EXPECT_EQ(script.exit_code, 0);
-    for (const std::string& verb : kVerbs) {
+    for (const std::string& verb : all_verbs) {
       EXPECT_NE(script.out.find(verb), std::string::npos) << shell << ' ' << verb;
     }
     EXPECT_NE(script.out.find("switch-points"), std::string::npos) << shell;

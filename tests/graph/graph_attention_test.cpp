@@ -17,6 +17,7 @@ struct Input {
 
 Model ours(const std::string& op, const std::vector<Input>& inputs, Attributes attributes = {}) {
   std::vector<Shape> shapes;
+  shapes.reserve(inputs.size());
   for (const Input& input : inputs) shapes.push_back(input.shape);
   Model model = one_node(op, shapes, std::move(attributes));
   model.graphs[0].nodes[0].domain = kStrataDomain;
@@ -28,33 +29,33 @@ std::string refusal(const std::string& op, const std::string& reason) {
   return "graph 'main': node 'n' (" + op + "): " + reason;
 }
 
-const Input kRows = {{"nodes+1"}, kInt};
-const Input kEdges = {{"edges"}, kInt};
+const Input row_begins = {{"nodes+1"}, kInt};
+const Input columns = {{"edges"}, kInt};
 
 TEST(CompressedRows, RowsAreOneFewerThanTheirBegins) {
-  const std::vector<Input> inputs = {kRows, kEdges, {{"edges"}}, {{50, 64}}};
+  const std::vector<Input> inputs = {row_begins, columns, {{"edges"}}, {{50, 64}}};
   EXPECT_EQ(inferred(ours("SparseProduct", inputs)), "[nodes,64]");
   EXPECT_EQ(inferred(ours("SparseProduct", inputs), {{"nodes+1", 8}}), "[7,64]");
-  const std::vector<Input> other = {{{"n"}, kInt}, kEdges, {{"edges"}}, {{50, 64}}};
+  const std::vector<Input> other = {{{"n"}, kInt}, columns, {{"edges"}}, {{50, 64}}};
   EXPECT_EQ(inferred(ours("SparseProduct", other)), "[?,64]");
 }
 
 TEST(CompressedRows, AttentionKeepsHeadsApart) {
   EXPECT_EQ(inferred(ours("HeadScores", {{{"nodes", 64}}, {{8, 8}}})), "[nodes,8]");
-  EXPECT_EQ(inferred(ours("EdgeSoftmax", {kRows, kEdges, {{"nodes", 8}}, {{"nodes", 8}}})),
+  EXPECT_EQ(inferred(ours("EdgeSoftmax", {row_begins, columns, {{"nodes", 8}}, {{"nodes", 8}}})),
             "[edges,8]");
-  EXPECT_EQ(inferred(ours("EdgeSum", {kRows, kEdges, {{"edges", 8}}, {{"nodes", 64}}})),
+  EXPECT_EQ(inferred(ours("EdgeSum", {row_begins, columns, {{"edges", 8}}, {{"nodes", 64}}})),
             "[nodes,64]");
-  EXPECT_EQ(inferred(ours("EdgeSum", {kRows, kEdges, {{"edges", 8}}, {{"nodes", 64}}},
+  EXPECT_EQ(inferred(ours("EdgeSum", {row_begins, columns, {{"edges", 8}}, {{"nodes", 64}}},
                           {{"mean_of_heads", int64_t{1}}})),
             "[nodes,8]");
 }
 
 TEST(CompressedRows, ErrorsNameTheReason) {
-  EXPECT_EQ(inferred(ours("SparseProduct", {{{4}}, kEdges, {{"edges"}}, {{50, 64}}})),
+  EXPECT_EQ(inferred(ours("SparseProduct", {{{4}}, columns, {{"edges"}}, {{50, 64}}})),
             refusal("SparseProduct", "input 0 must be of type int32"));
   EXPECT_EQ(
-      inferred(ours("SparseProduct", {{{int64_t{0}}, kInt}, kEdges, {{"edges"}}, {{50, 64}}})),
+      inferred(ours("SparseProduct", {{{int64_t{0}}, kInt}, columns, {{"edges"}}, {{50, 64}}})),
       refusal("SparseProduct", "the list of row begins is empty"));
   EXPECT_EQ(inferred(ours("SparseProduct", {{{4}, kInt}, {{5}, kInt}, {{6}}, {{50, 64}}})),
             refusal("SparseProduct", "the counts of columns and of values differ: 5 and 6"));
@@ -62,14 +63,14 @@ TEST(CompressedRows, ErrorsNameTheReason) {
             refusal("SparseProduct", "the weight has shape [50], expected 2 dimensions"));
   EXPECT_EQ(inferred(ours("HeadScores", {{{"nodes", 60}}, {{8, 8}}})),
             refusal("HeadScores", "input has 60 features, the weight of shape [8,8] expects 64"));
-  EXPECT_EQ(inferred(ours("EdgeSoftmax", {{{4}, kInt}, kEdges, {{3, 8}}, {{3, 7}}})),
+  EXPECT_EQ(inferred(ours("EdgeSoftmax", {{{4}, kInt}, columns, {{3, 8}}, {{3, 7}}})),
             refusal("EdgeSoftmax", "the heads of targets and of sources differ: 8 and 7"));
-  EXPECT_EQ(inferred(ours("EdgeSoftmax", {{{4}, kInt}, kEdges, {{4, 8}}, {{4, 8}}})),
+  EXPECT_EQ(inferred(ours("EdgeSoftmax", {{{4}, kInt}, columns, {{4, 8}}, {{4, 8}}})),
             refusal("EdgeSoftmax", "the rows and the scored targets differ: 3 and 4"));
-  EXPECT_EQ(inferred(ours("EdgeSoftmax", {kRows, kEdges, {{"nodes", 8}}, {{"nodes", 8}}},
+  EXPECT_EQ(inferred(ours("EdgeSoftmax", {row_begins, columns, {{"nodes", 8}}, {{"nodes", 8}}},
                           {{"negative_slope", 2.0F}})),
             refusal("EdgeSoftmax", "attribute 'negative_slope' must be a number from 0 to 1"));
-  EXPECT_EQ(inferred(ours("EdgeSum", {kRows, kEdges, {{"edges", 8}}, {{"nodes", 60}}})),
+  EXPECT_EQ(inferred(ours("EdgeSum", {row_begins, columns, {{"edges", 8}}, {{"nodes", 60}}})),
             refusal("EdgeSum", "input has 60 features, which do not divide among 8 heads"));
   EXPECT_EQ(inferred("Dropout", {Shape{3}}, {{"ratio", 1.0F}}),
             refusal("Dropout", "attribute 'ratio' must be at least 0 and below 1"));

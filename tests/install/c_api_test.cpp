@@ -18,8 +18,8 @@ namespace {
 class PublicInterface : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    path_ = std::filesystem::path(testing::TempDir()) /
-            ("public_interface_" + std::to_string(getpid()) + ".strata");
+    path = std::filesystem::path(testing::TempDir()) /
+           ("public_interface_" + std::to_string(getpid()) + ".strata");
     auto config = strata::models::resnet_config("resnet8").value();
     const strata::sparse::LevelBudget levels[] = {{.weights = 0.1, .flops = {}},
                                                   {.weights = 0.3, .flops = {}}};
@@ -28,15 +28,15 @@ class PublicInterface : public testing::Test {
                                             strata::sparse::AllocationMethod::kUniform, 1);
     ASSERT_TRUE(nested.ok()) << nested.status().message();
     ASSERT_TRUE(strata::sparse::fold_normalisation(nested.value()).ok());
-    ASSERT_TRUE(strata::format::write(path_.string(), nested.value()).ok());
+    ASSERT_TRUE(strata::format::write(path.string(), nested.value()).ok());
   }
-  static void TearDownTestSuite() { std::filesystem::remove(path_); }
+  static void TearDownTestSuite() { std::filesystem::remove(path); }
 
-  static inline std::filesystem::path path_;
+  static inline std::filesystem::path path;
 };
 
 TEST_F(PublicInterface, RunsEveryLevelAndRoutesAgreeWithLevels) {
-  const strata::api::Model model(path_.string());
+  const strata::api::Model model(path.string());
   EXPECT_EQ(model.level_count(), 2);
   strata::api::Session session(model, {.threads = 2, .batch = 3});
   ASSERT_EQ(session.input_size(), 3U * 3 * 32 * 32);
@@ -54,7 +54,7 @@ TEST_F(PublicInterface, RunsEveryLevelAndRoutesAgreeWithLevels) {
 }
 
 TEST_F(PublicInterface, DropsAndReloadsLevels) {
-  const strata::api::Model model(path_.string());
+  const strata::api::Model model(path.string());
   strata::api::Session session(model);
   const std::vector<float> input(session.input_size(), 0.25F);
   std::vector<float> before(session.output_size()), after(before);
@@ -75,7 +75,7 @@ TEST_F(PublicInterface, SaysWhatIsWrong) {
   EXPECT_NE(std::string(strata_last_error()).find("no such file.strata"), std::string::npos);
   EXPECT_EQ(strata_model_open(nullptr, &none), STRATA_INVALID_ARGUMENT);
 
-  const strata::api::Model model(path_.string());
+  const strata::api::Model model(path.string());
   EXPECT_THROW(strata::api::Session(model, {.threads = 0}), strata::api::Error);
   EXPECT_THROW(strata::api::Session(model, {.batch = 0}), strata::api::Error);
   strata::api::Session session(model);
@@ -91,7 +91,7 @@ TEST_F(PublicInterface, SaysWhatIsWrong) {
 }
 
 TEST_F(PublicInterface, AnswersByADeadline) {
-  const strata::api::Model model(path_.string());
+  const strata::api::Model model(path.string());
   strata::api::Session session(model);
   const std::vector<float> input(session.input_size(), 0.25F);
   std::vector<float> output(session.output_size()), sparse(output), dense(output);
@@ -138,7 +138,7 @@ TEST_F(PublicInterface, AnswersByADeadline) {
 }
 
 TEST_F(PublicInterface, CancelsFromAnotherThread) {
-  const strata::api::Model model(path_.string());
+  const strata::api::Model model(path.string());
   strata::api::Session session(model);
   const std::vector<float> input(session.input_size(), 0.25F);
   std::vector<float> output(session.output_size());
@@ -154,7 +154,7 @@ TEST_F(PublicInterface, CancelsFromAnotherThread) {
 }
 
 TEST_F(PublicInterface, StoresProfilesBesideTheModel) {
-  const strata::api::Model model(path_.string());
+  const strata::api::Model model(path.string());
   strata::api::Session session(model);
   try {
     session.load_profile();
@@ -176,11 +176,11 @@ TEST_F(PublicInterface, StoresProfilesBesideTheModel) {
     EXPECT_EQ(error.status(), STRATA_FAILED_PRECONDITION);
     EXPECT_NE(std::string(error.what()).find("with 1 thread"), std::string::npos);
   }
-  std::filesystem::remove(path_.string() + ".profile");
+  std::filesystem::remove(path.string() + ".profile");
 }
 
 TEST_F(PublicInterface, RefusesOptionsOfADeadlineThatMakeNoSense) {
-  const strata::api::Model model(path_.string());
+  const strata::api::Model model(path.string());
   strata_session* session = nullptr;
   ASSERT_EQ(strata_session_create(model.get(), nullptr, 1, 1, -1, &session), STRATA_OK);
   ASSERT_EQ(strata_session_measure_profile(session, 2), STRATA_OK);

@@ -19,7 +19,6 @@ using testing::bytes_of;
 using testing::npy;
 using testing::npy_with_header;
 using testing::zip;
-using testing::ZipEntry;
 
 std::string error_of(const Blob& file) { return parse_npy(file, "a").status().message(); }
 

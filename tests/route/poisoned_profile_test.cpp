@@ -99,7 +99,7 @@ FirstMisses run(const Poison& poison, PolicyKind kind, OnInfeasible on_infeasibl
   const Profile truth = make_profile(table);
   for (int step = 0; step < kSteps; ++step) {
     for (int level = 0; level < 2; ++level) {
-      StepTime& time = table.times[static_cast<size_t>(2 * step + level)];
+      StepTime& time = table.times[2 * static_cast<size_t>(step) + static_cast<size_t>(level)];
       time = poison.apply(step, level, time);
     }
   }

@@ -49,8 +49,9 @@ struct RowsSpec {
   }
 };
 
+/// Both inputs are required, hence never null.
 CompressedRows rows_of(const OperatorData& data) {
-  return {data.input<int32_t>(0), data.input<int32_t>(1)};
+  return {static_cast<const int32_t*>(data.inputs[0]), static_cast<const int32_t*>(data.inputs[1])};
 }
 
 class SparseProductOperator final : public OperatorKernel {

@@ -151,16 +151,21 @@ struct Power {
     return result;
   }
 };
+template <typename T>
+bool is_nan(T value) {
+  if constexpr (std::is_floating_point_v<T>) return std::isnan(value);
+  return false;
+}
 struct Larger {
   template <typename T>
   T operator()(T a, T b) const {
-    return a < b || b != b ? b : a;  // a NaN wins
+    return a < b || is_nan(b) ? b : a;  // a NaN wins
   }
 };
 struct Smaller {
   template <typename T>
   T operator()(T a, T b) const {
-    return b < a || b != b ? b : a;
+    return b < a || is_nan(b) ? b : a;
   }
 };
 /// PRelu: the second operand is the slope below 0.
