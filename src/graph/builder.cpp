@@ -116,6 +116,25 @@ std::string GraphBuilder::gemm(const std::string& name, const std::string& value
   return node(name, "Gemm", std::move(inputs), {{"transB", int64_t{1}}});
 }
 
+LstmOutputs GraphBuilder::lstm(const std::string& name, const std::string& value,
+                               const LstmOptions& o) {
+  const int64_t directions = o.direction == "bidirectional" ? 2 : 1;
+  std::vector<std::string> inputs = {value};
+  inputs.push_back(parameter(name + ".weight", {directions, 4 * o.hidden, o.in_features},
+                             ParameterRole::kWeight, o.prunable));
+  inputs.push_back(parameter(name + ".recurrent_weight", {directions, 4 * o.hidden, o.hidden},
+                             ParameterRole::kWeight, o.prunable));
+  inputs.push_back(parameter(name + ".bias", {directions, 8 * o.hidden}, ParameterRole::kBias));
+  for (const std::string& optional : {o.sequence_lens, o.initial_h, o.initial_c}) {
+    inputs.push_back(optional);
+  }
+  while (inputs.back().empty()) inputs.pop_back();
+  node(name, "LSTM", std::move(inputs), {{"direction", o.direction}, {"hidden_size", o.hidden}});
+  LstmOutputs outputs{name, name + ".h", name + ".c"};
+  graph_.nodes.back().outputs = {outputs.y, outputs.h, outputs.c};
+  return outputs;
+}
+
 std::string GraphBuilder::constant(Constant constant) {
   std::string name = constant.name;
   model_.constants.push_back(std::move(constant));

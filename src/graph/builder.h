@@ -31,6 +31,24 @@ struct PoolOptions {
   bool ceil_mode = false;
 };
 
+/// One recurrent layer. Names of values; empty ones are omitted.
+struct LstmOptions {
+  int64_t in_features = 0;
+  int64_t hidden = 0;
+  std::string direction = "forward";  ///< or "reverse", "bidirectional"
+  std::string sequence_lens = {};     ///< int32 [batch]
+  std::string initial_h = {};         ///< [directions, batch, hidden], as initial_c
+  std::string initial_c = {};
+  bool prunable = true;
+};
+
+/// What a recurrent layer makes.
+struct LstmOutputs {
+  std::string y;  ///< [time, directions, batch, hidden]
+  std::string h;  ///< [directions, batch, hidden], after the last step of each sequence
+  std::string c;
+};
+
 /// Adds one graph to a model. Every function that adds a node takes the node's name, which is also
 /// the name of its output value (returned), and names parameters NODE.weight, NODE.bias, and so on.
 /// The model must outlive the builder.
@@ -59,6 +77,10 @@ class GraphBuilder {
   /// value * NAME.weight^T + NAME.bias, the weight being [out_features, in_features].
   std::string gemm(const std::string& name, const std::string& value, int64_t in_features,
                    int64_t out_features, bool bias = true, bool prunable = true);
+  /// Over [time, batch, in_features], gates in the order of ONNX (input, output, forget, cell).
+  /// Parameters NAME.weight [directions, 4 hidden, in_features], NAME.recurrent_weight [directions,
+  /// 4 hidden, hidden] and NAME.bias [directions, 8 hidden]; outputs NAME, NAME.h and NAME.c.
+  LstmOutputs lstm(const std::string& name, const std::string& value, const LstmOptions& options);
   /// Zeros before and after; `pads` holds all begins, then all ends.
   std::string pad(const std::string& name, const std::string& value, std::vector<int64_t> pads);
 

@@ -280,8 +280,8 @@ Status PackedWeights::pack_operands(const graph::Model& model, const Step& step,
     const graph::Parameter& parameter = *model.find_parameter(step.parameters[index]);
     OperandWeights& operand = operands_[index];
     const auto elements = static_cast<size_t>(parameter.element_count());
-    MatrixShape shape{parameter.shape.empty() ? 1 : parameter.shape[0], 1, false};
-    shape.columns = parameter.element_count() / shape.rows;
+    MatrixShape shape{1, parameter.shape.empty() ? 1 : parameter.shape.back(), false};
+    shape.rows = parameter.element_count() / shape.columns;
     int64_t total = 0;
     for (size_t k = 0; k < level_count; ++k) {
       const int level = static_cast<int>(k);

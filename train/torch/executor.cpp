@@ -11,6 +11,7 @@
 #include "train/error.h"
 #include "train/torch/general_operators.h"
 #include "train/torch/graph_attention_operators.h"
+#include "train/torch/recurrent_operators.h"
 #include "train/torch/tensors.h"
 
 namespace strata::train {
@@ -357,9 +358,11 @@ const std::map<std::string, Factory, std::less<>>& factories() {
       {"Conv", make_conv},
       {"Dropout", make_dropout},
       {"Flatten", make_flatten},
+      {"GRU", make_gru},
       {"Gemm", make_gemm},
       {"GlobalAveragePool", make_global_average_pool},
       {"Identity", make_identity},
+      {"LSTM", make_lstm},
       {"MatMul", make_mat_mul},
       {"MaxPool", make_max_pool},
       {"Mul", make_mul},

@@ -28,12 +28,14 @@ at::Tensor initial_weight(const graph::Parameter& parameter, Initialisation init
         weight.dim() > 1 ? static_cast<double>(weight.numel() / weight.size(1)) : 1;
     const double bound = std::sqrt(6 / (per_output + per_input));
     weight.uniform_(-bound, bound, generator);
-  } else if (weight.dim() > 2) {
+  } else if (weight.dim() > 3) {
     const double per_input =
         static_cast<double>(weight.numel()) / static_cast<double>(parameter.shape[1]);
     weight.normal_(0, std::sqrt(2 / per_input), generator);
   } else {
-    const double bound = 1 / std::sqrt(per_output);
+    // [outputs, inputs], or a matrix per direction of a recurrent layer.
+    const int64_t inputs = weight.dim() == 3 ? weight.size(2) : std::llround(per_output);
+    const double bound = 1 / std::sqrt(static_cast<double>(inputs));
     weight.uniform_(-bound, bound, generator);
   }
   return weight;

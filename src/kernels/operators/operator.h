@@ -38,8 +38,8 @@ struct OperatorSite {
   std::vector<const graph::Constant*> constants;  ///< [input], null unless it is a constant
 };
 
-/// A weight as an operator that asked for it gets it: its non-zeros by the index of the first
-/// dimension. Tap::offset is 4 times the row-major index within the rest.
+/// A weight as an operator that asked for it gets it: its non-zeros by rows, the index of all
+/// dimensions but the last. Tap::offset is 4 times the index in the last.
 struct SparseRows {
   const GemvIncrement* increments = nullptr;  ///< the level is the sum of all
   int64_t increment_count = 0;
@@ -97,6 +97,7 @@ std::span<const OperatorEntry> graph_attention_kernels();
 std::span<const OperatorEntry> layout_kernels();
 std::span<const OperatorEntry> matrix_kernels();
 std::span<const OperatorEntry> normalisation_kernels();
+std::span<const OperatorEntry> recurrent_kernels();
 std::span<const OperatorEntry> reduction_kernels();
 std::span<const OperatorEntry> selection_kernels();
 
