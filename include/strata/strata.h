@@ -166,6 +166,9 @@ typedef struct strata_run_options {
   double nines;               /* wanted: a miss probability of 10^-nines; default 3, above 0 */
   double reserve_ns;          /* kept free before the deadline for what follows; default 0 */
   const strata_cancellation* cancellation; /* default NULL: cannot be cancelled */
+  int adaptive; /* 1: the session learns from its misses how cautious to be, so that those that it
+                   can avoid are as rare as wanted in the long run, and not far rarer at the price
+                   of accuracy. Default 0: the guarantee holds for the single inference */
 } strata_run_options;
 STRATA_API void strata_run_options_init(strata_run_options* options);
 
@@ -181,6 +184,11 @@ STRATA_API strata_status strata_session_run_by(strata_session* session, const fl
 STRATA_API strata_status strata_session_run_data(strata_session* session, const void* const* inputs,
                                                  void* const* outputs,
                                                  const strata_run_options* options);
+
+/* From now on anybody on this machine may watch the session's inferences by deadline, for instance
+ * with `strata top`; without locks or system calls on the session's side. model: the name that it
+ * is shown by; NULL stops it. STRATA_IO_ERROR: the operating system gives no memory to share. */
+STRATA_API strata_status strata_session_publish(strata_session* session, const char* model);
 
 /* The account of the last strata_session_run_by() or strata_session_run_data(), however it ended.
  * Times in nanoseconds since its call. */

@@ -92,6 +92,7 @@ struct RunOptions {
   double nines = 3;  ///< wanted: a miss probability of 10^-nines
   std::chrono::nanoseconds reserve = {};       ///< kept free before the deadline
   const Cancellation* cancellation = nullptr;  ///< null: cannot be cancelled
+  bool adaptive = false;                       ///< learns from its misses how cautious to be
 };
 
 struct StepReport {
@@ -123,6 +124,7 @@ class Session {
   }
 
   [[nodiscard]] int level_count() const { return strata_session_level_count(handle_.get()); }
+  [[nodiscard]] strata_session* get() const { return handle_.get(); }
   [[nodiscard]] size_t step_count() const { return strata_session_step_count(handle_.get()); }
   /// Elements of an input or output.
   [[nodiscard]] size_t input_size(size_t index = 0) const {
@@ -153,6 +155,12 @@ class Session {
     check(strata_session_run_route(handle_.get(), &in, &out, levels.data()));
   }
 
+  /// Lets `strata top` on this machine watch the inferences by deadline, under this name; none:
+  /// stops it. Errors: the operating system gives no memory to share.
+  void publish(const std::optional<std::string>& name) {
+    check(strata_session_publish(handle_.get(), name ? name->c_str() : nullptr));
+  }
+
   /// One inference of a graph with one input and one output by a deadline. That it gave up or was
   /// cancelled is in the report and not thrown: it is a part of normal operation. The outputs are
   /// whole if the report is ok(). Errors: as of run(); a deadline without a profile.
@@ -171,6 +179,7 @@ class Session {
     plain.level = options.level;
     plain.nines = options.nines;
     plain.reserve_ns = static_cast<double>(options.reserve.count());
+    plain.adaptive = options.adaptive ? 1 : 0;
     if (options.cancellation != nullptr) plain.cancellation = options.cancellation->get();
     const float* in = input.data();
     float* out = output.data();

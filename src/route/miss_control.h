@@ -1,5 +1,5 @@
-// Corrects how cautious a router is by the misses that it sees, so that it misses as often as was
-// wanted, and not far more rarely at the price of accuracy.
+// Corrects how cautious a router is by the misses that it could have avoided, so that there are as
+// many as was wanted, and not far fewer at the price of accuracy.
 #pragma once
 
 #include <algorithm>
@@ -13,8 +13,10 @@ namespace strata::route {
 /// The margin alone guarantees at most the wanted misses, but is far from tight: it covers the
 /// error of the forecast as if nothing could be done about it, and a router can still go sparser
 /// half-way. With this, the share of misses over T inferences tends to the wanted one as 1 / (kGain
-/// T), for any sequence of slowdowns, as long as the sparsest level can keep it; the guarantee for
-/// each single inference is given up for it.
+/// T), for any sequence of slowdowns; the guarantee for each single inference is given up for it.
+///
+/// Only inferences that the sparsest level would have brought home in time count. The others miss
+/// whatever is asked for, so more caution could not help them: it would cost the rest accuracy.
 class MissControl {
  public:
   static constexpr double kGain = 0.02;
@@ -29,8 +31,10 @@ class MissControl {
     return wanted * std::exp(kStep * std::floor(std::log(exact / wanted) / kStep));
   }
 
-  /// After each inference that had a deadline.
-  void observe(double wanted, bool missed) {
+  /// After each inference that had a deadline and could have met it: `fastest_ns` <= deadline_ns,
+  /// the time that it would have taken at the sparsest level throughout. The others change nothing.
+  void observe(double wanted, bool missed, double fastest_ns, double deadline_ns) {
+    if (!(fastest_ns <= deadline_ns)) return;
     const double moved = correction_ + kGain * (wanted - (missed ? 1.0 : 0.0));
     // Never beyond what has an effect: a machine that misses whatever is asked must not wind it up.
     correction_ = std::clamp(moved, (kLeastShare - 1) * wanted, most(wanted) - wanted);

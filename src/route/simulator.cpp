@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -88,7 +89,8 @@ class Server {
     result.missed = result.gave_up || result.finish_ns - arrival_ns > options_.deadline_ns;
     if (!result.gave_up) result.metric = route_metric(profile_, levels_.data());
     result.levels = levels_.data();
-    control_.observe(options_.policy.miss_probability, result.missed);
+    control_.observe(options_.policy.miss_probability, result.missed, fastest_ns_,
+                     options_.deadline_ns);
     if (totals == nullptr) return;
     count(result, totals);
     if (options_.observer != nullptr) options_.observer->inference(result);
@@ -111,6 +113,7 @@ class Server {
     if (actual_.has_value()) actual_->assign_slowed(truth_, slowdowns);
     RoutePoint point;
     point.elapsed_ns = result->start_ns - result->arrival_ns;
+    fastest_ns_ = point.elapsed_ns;
     point.deadline_ns = options_.deadline_ns;
     point.actual = actual_.has_value() ? &*actual_ : nullptr;
 
@@ -131,6 +134,7 @@ class Server {
           truth_.step_ns(step, decision.level) * static_cast<double>(slowdowns[step]);
       belief_.observe_step(profile_.step_ns(step, decision.level), time);
       point.elapsed_ns += time;
+      fastest_ns_ += time * profile_.step_ns(step, 0) / profile_.step_ns(step, decision.level);
       point.level = decision.level;
       levels_[static_cast<size_t>(step)] = static_cast<uint8_t>(decision.level);
       if (totals != nullptr) totals->level_ns[static_cast<size_t>(decision.level)] += time;
@@ -138,8 +142,10 @@ class Server {
     if (!result->gave_up) {
       belief_.end_inference();
     } else if (point.step == 0) {
+      fastest_ns_ = std::numeric_limits<double>::infinity();  // as far as anybody knows
       belief_.skip_inference();
     } else {
+      fastest_ns_ += belief_.slowdown() * profile_.remaining_ns(point.step, 0);
       belief_.give_up_inference(profile_.remaining_ns(point.step, 0));
     }
     result->finish_ns = result->arrival_ns + point.elapsed_ns;
@@ -170,6 +176,7 @@ class Server {
   std::optional<Profile> actual_;
   std::vector<uint8_t> levels_;
   double free_ns_ = 0;
+  double fastest_ns_ = 0;  ///< of the last inference, had it run at the sparsest level
   MissControl control_;
 };
 

@@ -2,6 +2,7 @@
 // failure of each thread waits in strata_last_error().
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstring>
 #include <limits>
 #include <memory>
@@ -11,9 +12,12 @@
 #include <utility>
 #include <vector>
 
+#include <unistd.h>
+
 #include "core/cancellation.h"
 #include "core/clock.h"
 #include "format/reader.h"
+#include "runtime/live_state.h"
 #include "runtime/profile_measurement.h"
 #include "runtime/session.h"
 #include "strata/strata.h"
@@ -31,6 +35,10 @@ struct strata_session {
   // Sizes and types stay; a run fills in the pointers.
   std::vector<strata::runtime::InputView> inputs;
   std::vector<strata::runtime::OutputView> outputs;
+  // What others are shown; null: nothing.
+  std::unique_ptr<strata::runtime::LiveStateWriter> live;
+  strata::runtime::LiveSnapshot shown;
+  int64_t batch = 1;
 };
 
 namespace {
@@ -44,7 +52,7 @@ static_assert(STRATA_BOOL == static_cast<int>(strata::graph::DataType::kBool));
 static_assert(STRATA_NO_DEADLINE == strata::runtime::kNoDeadline);
 
 /// What the first version of strata_run_options had; later ones only add to it.
-constexpr size_t kFirstOptionsSize = sizeof(strata_run_options);
+constexpr size_t kFirstOptionsSize = offsetof(strata_run_options, adaptive);
 
 std::string& last_error() {
   thread_local std::string message;
@@ -113,13 +121,13 @@ int number_of(const Enumeration& value) {
 }
 
 strata::Result<strata::runtime::RunOptions> translate(const strata_run_options* given) {
-  strata_run_options defaults;
-  strata_run_options_init(&defaults);
+  strata_run_options from;
+  strata_run_options_init(&from);
   if (given != nullptr && given->struct_size < kFirstOptionsSize) {
     return strata::invalid_argument(
         "the options have not been filled by strata_run_options_init()");
   }
-  const strata_run_options& from = given == nullptr ? defaults : *given;
+  if (given != nullptr) std::memcpy(&from, given, std::min(given->struct_size, sizeof(from)));
   const int policy = number_of(from.policy);
   if (policy < STRATA_POLICY_FIXED || policy > STRATA_POLICY_BEST_ROUTE) {
     return strata::invalid_argument("there is no policy " + std::to_string(policy));
@@ -143,8 +151,23 @@ strata::Result<strata::runtime::RunOptions> translate(const strata_run_options* 
   options.policy.miss_probability =
       std::max(std::pow(10.0, -from.nines), std::numeric_limits<double>::min());
   options.policy.reserve_ns = from.reserve_ns;
+  options.policy.adaptive = from.adaptive != 0;
   options.cancellation = from.cancellation == nullptr ? nullptr : &from.cancellation->cancellation;
   return options;
+}
+
+/// Only inferences that began are shown.
+void show_last_run(strata_session& session, strata::route::PolicyKind policy) {
+  const strata::runtime::RunReport& report = session.session->last_run();
+  if (report.steps.empty()) return;
+  constexpr double kMsPerNs = 1e-6;
+  strata::runtime::LiveSnapshot& shown = session.shown;
+  shown.updated_ns = strata::monotonic_ns();
+  shown.deadline_ms = report.deadline_ns * kMsPerNs;
+  shown.level_count = session.session->level_count();
+  strata::runtime::LiveSnapshot::assign(shown.policy, strata::route::to_string(policy));
+  shown.add(report, report.total_ns, !report.met);
+  session.live->publish(shown);
 }
 
 template <typename T>
@@ -155,7 +178,9 @@ strata_status run_by(strata_session* session, const T* const* inputs, T* const* 
   }
   const auto translated = translate(options);
   if (!translated.ok()) return report(translated.status());
-  return report(session->session->run(session->inputs, session->outputs, translated.value()));
+  const auto status = session->session->run(session->inputs, session->outputs, translated.value());
+  if (session->live != nullptr) show_last_run(*session, translated.value().policy.kind);
+  return report(status);
 }
 
 }  // namespace
@@ -208,6 +233,7 @@ strata_status strata_session_create(const strata_model* model, const char* graph
   if (!made.ok()) return report(made.status());
   auto handle = std::make_unique<strata_session>();
   handle->session = std::move(made).value();
+  handle->batch = batch;
   handle->inputs = views_of<strata::runtime::InputView>(handle->session->inputs());
   handle->outputs = views_of<strata::runtime::OutputView>(handle->session->outputs());
   *session = handle.release();
@@ -339,7 +365,8 @@ void strata_run_options_init(strata_run_options* options) {
               -1,
               3,
               0,
-              nullptr};
+              nullptr,
+              0};
 }
 
 strata_status strata_session_run_by(strata_session* session, const float* const* inputs,
@@ -350,6 +377,24 @@ strata_status strata_session_run_by(strata_session* session, const float* const*
 strata_status strata_session_run_data(strata_session* session, const void* const* inputs,
                                       void* const* outputs, const strata_run_options* options) {
   return run_by(session, inputs, outputs, options);
+}
+
+strata_status strata_session_publish(strata_session* session, const char* model) {
+  if (session == nullptr) return report(strata::invalid_argument("the session must not be NULL"));
+  session->live.reset();
+  if (model == nullptr) return STRATA_OK;
+  auto writer = strata::runtime::LiveStateWriter::create();
+  if (!writer.ok()) return report(writer.status());
+  session->shown = {};
+  session->shown.process = getpid();
+  session->shown.started_ns = session->shown.updated_ns = strata::monotonic_ns();
+  session->shown.level_count = session->session->level_count();
+  session->shown.threads = session->session->threads();
+  session->shown.batch = static_cast<int32_t>(std::min<int64_t>(session->batch, INT32_MAX));
+  strata::runtime::LiveSnapshot::assign(session->shown.model, model);
+  session->live = std::move(writer).value();
+  session->live->publish(session->shown);
+  return STRATA_OK;
 }
 
 strata_status strata_session_last_run(const strata_session* session, strata_run_report* result) {

@@ -56,8 +56,9 @@ Status make_folder(const std::string& folder) {
 /// True if the process that the file is named after still runs, or the name is none of ours.
 bool has_writer(std::string_view name) {
   int64_t process = 0;
-  const auto [end, failure] = std::from_chars(name.data(), name.data() + name.size(), process);
-  if (failure != std::errc() || end != name.data() + name.size() || process <= 0) return true;
+  const char* const name_end = name.data() + name.size();
+  const auto [end, failure] = std::from_chars(name.data(), name_end, process);
+  if (failure != std::errc() || (end != name_end && *end != '.') || process <= 0) return true;
   return kill(static_cast<pid_t>(process), 0) == 0 || errno == EPERM;
 }
 
@@ -93,6 +94,8 @@ Result<std::unique_ptr<LiveStateWriter>> LiveStateWriter::create(const std::stri
   if (place.empty()) {
     STRATA_RETURN_IF_ERROR(make_folder(live_state_folder()));
     place = live_state_folder() + "/" + std::to_string(getpid());
+    static std::atomic<int> writers = 0;
+    if (const int others = writers++; others > 0) place += "." + std::to_string(others);
   }
   // A new file each time: whoever reads the old one keeps it.
   if (unlink(place.c_str()) != 0 && errno != ENOENT) return refused("cannot replace", place);

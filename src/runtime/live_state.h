@@ -80,7 +80,7 @@ static_assert(std::is_trivially_copyable_v<LiveSnapshot>);
 static_assert(sizeof(LiveSnapshot) % sizeof(uint64_t) == 0);
 
 /// "/dev/shm/strata-UID": where live states lie by default. One file per writer, named after its
-/// process id.
+/// process id, and PROCESS.1, PROCESS.2, ... for further writers of the same process.
 [[nodiscard]] std::string live_state_folder();
 
 /// The writing side. One thread.

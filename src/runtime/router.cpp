@@ -96,6 +96,7 @@ Status Router::begin(const RunOptions& options, int level_count, int64_t now_ns)
   cancellation_ = options.cancellation;
   now_ns_ = now_ns;
   elapsed_ns_ = 0;
+  fastest_ns_ = 0;
   reserve_ns_ = options.policy.reserve_ns;
   report_.deadline_ns = options.within_ns;
   if (options.deadline_ns != kNoDeadline) {
@@ -159,8 +160,10 @@ void Router::after_step(size_t step, int64_t now_ns) {
   records_[step].observed_ns = advance(now_ns);
   report_.steps = {records_.data(), step + 1};
   if (profile_) {
-    belief_->observe_step(profile_->step_ns(static_cast<int>(step), level_),
-                          records_[step].observed_ns);
+    const auto index = static_cast<int>(step);
+    const double observed_ns = records_[step].observed_ns;
+    belief_->observe_step(profile_->step_ns(index, level_), observed_ns);
+    fastest_ns_ += observed_ns * profile_->step_ns(index, 0) / profile_->step_ns(index, level_);
   }
 }
 
@@ -176,6 +179,7 @@ Status Router::finish(Next end, int64_t now_ns) {
     } else if (!report_.steps.empty()) {
       if (end == Next::kGiveUp) {
         const auto next = static_cast<int>(report_.steps.size());
+        fastest_ns_ += belief_->slowdown() * profile_->remaining_ns(next, 0);
         belief_->give_up_inference(profile_->remaining_ns(next, 0));
       } else {
         belief_->abandon_inference();
@@ -185,8 +189,10 @@ Status Router::finish(Next end, int64_t now_ns) {
       belief_->skip_inference();
     }
     report_.slowdown = belief_->slowdown();
-    if (end != Next::kCancel && report_.deadline_ns < std::numeric_limits<double>::infinity()) {
-      control_.observe(policy_->options().miss_probability, !report_.met);
+    const bool has_deadline = report_.deadline_ns < std::numeric_limits<double>::infinity();
+    if (end != Next::kCancel && has_deadline && !report_.steps.empty()) {
+      control_.observe(policy_->options().miss_probability, !report_.met, fastest_ns_,
+                       report_.deadline_ns);
     }
   }
   if (end == Next::kCancel) return cancelled("cancelled");

@@ -81,6 +81,7 @@ class Router {
   int level_ = 0;
   int64_t now_ns_ = 0;
   double elapsed_ns_ = 0;
+  double fastest_ns_ = 0;  ///< the same, had the steps run at the sparsest level
   double reserve_ns_ = 0;
   std::vector<StepRecord> records_;
   RunReport report_;

@@ -1,5 +1,6 @@
 // The C and C++ interfaces against the session that they wrap: same outputs, clear errors.
 #include <cmath>
+#include <cstddef>
 #include <filesystem>
 #include <string>
 #include <thread>
@@ -11,6 +12,7 @@
 
 #include "format/writer.h"
 #include "models/resnet.h"
+#include "runtime/live_state.h"
 #include "sparse/random.h"
 
 namespace {
@@ -135,6 +137,56 @@ TEST_F(PublicInterface, AnswersByADeadline) {
     EXPECT_TRUE(
         session.run(input, output, {.within = std::chrono::hours(1), .policy = policy}).met);
   }
+}
+
+TEST_F(PublicInterface, TakesOptionsOfEarlierVersions) {
+  const strata::api::Model model(path.string());
+  strata::api::Session session(model);
+  session.measure_profile(2);
+  strata_run_options options;
+  strata_run_options_init(&options);
+  EXPECT_EQ(options.adaptive, 0);
+  options.struct_size = offsetof(strata_run_options, adaptive);
+  const std::vector<float> input(session.input_size(), 0.25F);
+  std::vector<float> output(session.output_size());
+  const float* in = input.data();
+  float* out = output.data();
+  EXPECT_EQ(strata_session_run_by(session.get(), &in, &out, &options), STRATA_OK);
+  options.struct_size = 1;
+  EXPECT_EQ(strata_session_run_by(session.get(), &in, &out, &options), STRATA_INVALID_ARGUMENT);
+}
+
+TEST_F(PublicInterface, ShowsItsInferencesToWhoeverWatches) {
+  const auto watched = [] {
+    std::vector<strata::runtime::LiveSnapshot> states;
+    for (const std::string& file :
+         strata::runtime::find_live_states(strata::runtime::live_state_folder())) {
+      const auto state = strata::runtime::read_live_state(file);
+      if (state.ok() && state->process == getpid()) states.push_back(state.value());
+    }
+    return states;
+  };
+  const strata::api::Model model(path.string());
+  strata::api::Session first(model, {.batch = 3}), second(model);
+  first.publish("the first");
+  second.publish("the second");
+  first.measure_profile(2);
+  const std::vector<float> input(first.input_size(), 0.25F);
+  std::vector<float> output(first.output_size());
+  EXPECT_TRUE(first.run(input, output, {.within = std::chrono::hours(1), .adaptive = true}).met);
+  EXPECT_FALSE(first.run(input, output, {.within = std::chrono::nanoseconds(0)}).met);
+  ASSERT_EQ(watched().size(), 2U);
+  const auto state = watched().front();
+  using strata::runtime::LiveSnapshot;
+  EXPECT_EQ(LiveSnapshot::text(state.model), "the first");
+  EXPECT_EQ(LiveSnapshot::text(state.policy), "best-route");
+  EXPECT_EQ(state.inferences, 2);
+  EXPECT_EQ(state.misses, 1);
+  EXPECT_EQ(state.batch, 3);
+  EXPECT_EQ(state.level_count, 2);
+  first.publish(std::nullopt);
+  ASSERT_EQ(watched().size(), 1U);
+  EXPECT_EQ(LiveSnapshot::text(watched().front().model), "the second");
 }
 
 TEST_F(PublicInterface, CancelsFromAnotherThread) {
