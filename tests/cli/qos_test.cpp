@@ -216,6 +216,26 @@ TEST_F(Qos, SaysHowToGetStressNg) {
                {"stress-ng is not installed", "package stress-ng", "--built-in-co-runner"});
 }
 
+TEST_F(Qos, AQuotaLimitsThisProcessOrSaysWhyItCannot) {
+  const Outcome limited =
+      strata({"qos",           "m.strata",  "--threads",  "1",          "--batch",
+              "512",           "--seconds", "0.5",        "--block",    "0.5",
+              "--warm-up",     "0.1",       "--rate",     "100",        "--quiet",
+              "--deadline-ms", "20",        "--policies", "fixed-2",    "--co-runner",
+              "quota",         "--quota",   "0.05",       "--simulate", "100",
+              "--json"});
+  if (limited.exit_code != 0) {  // it needs the right to make a control group
+    EXPECT_NE(limited.err.find("control group"), std::string::npos) << limited.err;
+    GTEST_SKIP() << limited.err;
+  }
+  const json busy = json::parse(limited.out);
+  EXPECT_NE(busy["co_runner"]["program"].get<std::string>().find("0.05 cores"), std::string::npos);
+  // 5 ms of every 100, which is less than what is asked for: answers come late.
+  EXPECT_GT(busy["policies"][0]["misses"].get<int>(), 0);
+  EXPECT_GT(busy["policies"][0]["p99_ms"].get<double>(), 50);
+  EXPECT_EQ(strata({"qos", "m.strata", "--deadline-ms", "5", "--quota", "1"}).exit_code, 2);
+}
+
 TEST_F(Qos, CtrlCStopsTheCoRunnerAndKeepsTheRecording) {
   RunOptions options;
   options.interrupt_after_ms = 6000;

@@ -90,6 +90,7 @@ std::vector<std::string> stress_ng_words(const CoRunnerOptions& options) {
     case CoRunnerKind::kMemory:
       return {"--stream", workers};
     case CoRunnerKind::kNone:
+    case CoRunnerKind::kQuota:
       break;
   }
   return {};
@@ -107,12 +108,19 @@ const char* to_string(CoRunnerKind kind) {
       return "cache";
     case CoRunnerKind::kMemory:
       return "memory";
+    case CoRunnerKind::kQuota:
+      return "quota";
   }
   return "none";
 }
 
 CoRunner::CoRunner(const CoRunnerOptions& options) {
   if (options.kind == CoRunnerKind::kNone) return;
+  if (options.kind == CoRunnerKind::kQuota) {
+    quota_ = std::make_unique<CpuQuota>(options.quota_cores);
+    description_ = quota_->description();
+    return;
+  }
   try {
     if (options.built_in) {
       start_built_in(options);
@@ -186,10 +194,12 @@ void CoRunner::start_built_in(const CoRunnerOptions& options) {
 }
 
 void CoRunner::pause() {
+  if (quota_) quota_->pause();
   if (group_ != 0) kill(-group_, SIGSTOP);
 }
 
 void CoRunner::go_on() {
+  if (quota_) quota_->go_on();
   if (group_ != 0) kill(-group_, SIGCONT);
 }
 

@@ -35,12 +35,12 @@ constexpr double kDefaultUtilisation = 0.3;
 constexpr int64_t kMetricImages = 1000;
 constexpr int64_t kSweptShare = 5;  // of the simulated inferences, per deadline
 
-const std::vector<std::string> kKinds = {"none", "cpu", "cache", "memory"};
+const std::vector<std::string> kKinds = {"none", "cpu", "cache", "memory", "quota"};
 const std::vector<std::string> kPatterns = {"on", "off", "bursts"};
 
 CoRunnerKind kind_by_name(const std::string& name) {
   for (const CoRunnerKind kind :
-       {CoRunnerKind::kCpu, CoRunnerKind::kCache, CoRunnerKind::kMemory}) {
+       {CoRunnerKind::kCpu, CoRunnerKind::kCache, CoRunnerKind::kMemory, CoRunnerKind::kQuota}) {
     if (name == to_string(kind)) return kind;
   }
   return CoRunnerKind::kNone;
@@ -171,7 +171,7 @@ class QosVerb : public Verb {
         ->type_name("S")
         ->check(CLI::Range(0.05, 600.0).description(""))
         ->capture_default_str();
-    app.add_option("--co-runner", kind_, "none, cpu, cache or memory: what gets in the way")
+    app.add_option("--co-runner", kind_, "none, cpu, cache, memory, or quota: what gets in the way")
         ->type_name("KIND")
         ->check(CLI::IsMember(kKinds).description(""))
         ->capture_default_str();
@@ -185,6 +185,10 @@ class QosVerb : public Verb {
     app.add_option("--workers", workers_, "Processes of the co-runner (default: one per core)")
         ->type_name("N")
         ->check(CLI::Range(1, 1024).description(""));
+    app.add_option("--quota", quota_cores_,
+                   "Processor time that --co-runner quota leaves (default: half of the cores)")
+        ->type_name("CORES")
+        ->check(CLI::Range(0.01, 1024.0).description(""));
     app.add_flag("--built-in-co-runner", built_in_,
                  "Loops of our own instead of stress-ng; the result says so");
     app.add_option("--seed", seed_, "Of arrivals and bursts")
@@ -263,6 +267,9 @@ class QosVerb : public Verb {
     if (!pattern_.empty() && kind_ == "none") {
       throw UsageError("--pattern says when a co-runner runs; name one with --co-runner");
     }
+    if (quota_cores_ > 0 && kind_ != "quota") {
+      throw UsageError("--quota goes with --co-runner quota");
+    }
   }
 
   void check_outputs() const {
@@ -303,11 +310,13 @@ class QosVerb : public Verb {
     co_runner_options.kind = kind_by_name(kind_);
     co_runner_options.workers = workers_ > 0 ? workers_ : available_cores();
     co_runner_options.built_in = built_in_;
+    co_runner_options.quota_cores = quota_cores_ > 0 ? quota_cores_ : available_cores() / 2.0;
     CoRunner co_runner(co_runner_options);
     recording.kind = kind_;
-    recording.workers = kind_ == "none" ? 0 : co_runner_options.workers;
+    const bool has_workers = kind_ != "none" && kind_ != "quota";
+    recording.workers = has_workers ? co_runner_options.workers : 0;
     recording.co_runner = co_runner.description();
-    if (built_in_ && kind_ != "none") {
+    if (built_in_ && has_workers) {
       console.note("note: the co-runner is " + co_runner.description());
     }
     note_plan(console, recording, median_ns);
@@ -446,6 +455,7 @@ class QosVerb : public Verb {
   std::string pattern_;
   std::vector<double> burst_ms_;
   int workers_ = 0;
+  double quota_cores_ = 0;  ///< 0: the default
   bool built_in_ = false;
   uint64_t seed_ = 1;
   int threads_ = 0;
