@@ -52,6 +52,24 @@ TEST_F(Graphs, AreTrainedEvaluatedAndTimed) {
             9);
 }
 
+TEST_F(Graphs, TheirNodesAreClassified) {
+  (void)strata_json({"train", "gat.toml", "--data", "graph.npz", "-q", "-o", "g.strata"});
+  const json all = strata_json({"classify", "g.strata", "graph.npz", "--level", "1"})["results"];
+  ASSERT_EQ(all.size(), 120U);
+  EXPECT_EQ(all[17]["node"], 17);
+  const json some = strata_json(
+      {"classify", "g.strata", "graph.npz", "--level", "1", "--nodes", "17,3"})["results"];
+  ASSERT_EQ(some.size(), 2U);
+  EXPECT_EQ(some[0]["classes"], all[17]["classes"]);
+  EXPECT_EQ(some[1]["classes"], all[3]["classes"]);
+  const Outcome piped = run_program(
+      folder(), "/bin/sh",
+      {"-c", std::string("'") + STRATA_BINARY + "' classify g.strata - --json -q < graph.npz"});
+  ASSERT_EQ(piped.exit_code, 0) << piped.err;
+  EXPECT_EQ(json::parse(piped.out)["results"].size(), 120U);
+  expect_error(strata({"classify", "g.strata", "graph.npz", "--nodes", "120"}), {"no node 120"});
+}
+
 TEST_F(Graphs, SaysWhichGraphAModelTakes) {
   (void)strata_json({"train", "gat.toml", "--data", "graph.npz", "-q", "-o", "g.strata"});
   make_model("images.strata");

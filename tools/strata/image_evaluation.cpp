@@ -4,7 +4,6 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
-#include <sstream>
 #include <thread>
 #include <utility>
 
@@ -16,17 +15,6 @@
 
 namespace strata::cli {
 namespace {
-
-/// Class names as the model knows them, by label; empty if it does not.
-std::vector<std::string> class_names(const graph::Model& model) {
-  std::vector<std::string> names;
-  const auto found = model.metadata.find("classes");
-  if (found == model.metadata.end()) return names;
-  std::istringstream lines(found->second);
-  std::string line;
-  while (std::getline(lines, line)) names.push_back(line);
-  return names;
-}
 
 class ImageEvaluator final : public Evaluator {
  public:
@@ -53,10 +41,8 @@ class ImageEvaluator final : public Evaluator {
 
   std::shared_ptr<const format::Reader> reader_;
   std::vector<std::unique_ptr<runtime::Session>> sessions_;
-  data::ImageShape shape_;
-  int64_t class_count_ = 0;
+  ImageInput input_;
   std::shared_ptr<const data::Dataset> dataset_;
-  data::Normalisation normalisation_;
 };
 
 ImageEvaluator::ImageEvaluator(const std::shared_ptr<const format::Reader>& reader, int threads)
@@ -64,18 +50,7 @@ ImageEvaluator::ImageEvaluator(const std::shared_ptr<const format::Reader>& read
   for (int t = 0; t < threads; ++t) {
     sessions_.push_back(value_or_throw(runtime::Session::create(reader, {})));
   }
-  const auto& inputs = sessions_.front()->inputs();
-  const auto& outputs = sessions_.front()->outputs();
-  if (inputs.size() != 1 || outputs.size() != 1 || inputs[0].shape.size() != 4 ||
-      outputs[0].shape.size() != 2) {
-    throw Error("'" + reader->path() +
-                "' is no image classifier: eval needs one input [batch,C,H,W] and " +
-                "one output [batch,classes]");
-  }
-  const graph::Shape& shape = inputs[0].shape;
-  shape_ = {shape[1].value(), shape[2].value(), shape[3].value()};
-  class_count_ = outputs[0].shape[1].value();
-  normalisation_ = data::read_normalisation(reader->model().metadata, shape_.channels);
+  input_ = image_input(*sessions_.front(), *reader);
 }
 
 ImageEvaluator::Figure ImageEvaluator::measure(int64_t limit, std::span<const uint8_t> route,
@@ -95,8 +70,8 @@ int64_t ImageEvaluator::count_correct(std::span<const int64_t> indices,
 
   const auto work = [&](runtime::Session& session, bool reports) {
     try {
-      std::vector<float> image(static_cast<size_t>(shape_.elements()));
-      std::vector<float> logits(static_cast<size_t>(class_count_));
+      std::vector<float> image(static_cast<size_t>(input_.shape.elements()));
+      std::vector<float> logits(static_cast<size_t>(input_.classes));
       const runtime::InputView input{image};
       const runtime::OutputView output{logits};
       size_t reported = 0;
@@ -104,7 +79,7 @@ int64_t ImageEvaluator::count_correct(std::span<const int64_t> indices,
         const size_t at = next.fetch_add(1);
         if (at >= indices.size()) break;
         stop_if_interrupted();
-        data::to_float(*dataset_, indices.subspan(at, 1), normalisation_, image.data());
+        data::to_float(*dataset_, indices.subspan(at, 1), input_.normalisation, image.data());
         throw_if_error(session.run_route({&input, 1}, {&output, 1}, route));
         const auto largest = std::max_element(logits.begin(), logits.end()) - logits.begin();
         if (largest == dataset_->labels[static_cast<size_t>(indices[at])]) ++correct;
@@ -133,7 +108,7 @@ int64_t ImageEvaluator::count_correct(std::span<const int64_t> indices,
 
 data::Dataset ImageEvaluator::load(const Console& console, const EvaluationOptions& options) const {
   data::LoadOptions loading;
-  loading.shape = shape_;
+  loading.shape = input_.shape;
   loading.convert = options.convert;
   loading.classes = class_names(reader_->model());
   loading.limit = options.limit;
@@ -145,9 +120,9 @@ data::Dataset ImageEvaluator::load(const Console& console, const EvaluationOptio
 
 void ImageEvaluator::use(std::shared_ptr<const data::Dataset> dataset) {
   const auto classes = static_cast<int64_t>(dataset->classes.size());
-  if (classes != class_count_ || dataset->shape() != shape_) {
+  if (classes != input_.classes || dataset->shape() != input_.shape) {
     throw Error("'" + dataset->name + "' has " + std::to_string(classes) + " classes, but '" +
-                reader_->path() + "' tells " + std::to_string(class_count_) +
+                reader_->path() + "' tells " + std::to_string(input_.classes) +
                 " apart; evaluate it on the data set that it was made for");
   }
   dataset_ = std::move(dataset);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string_view>
+#include <utility>
 
 #include "train/error.h"
 
@@ -25,8 +26,8 @@ bool classifies_nodes(const graph::Model& model) {
   return family != model.metadata.end() && family->second == "node-classification";
 }
 
-NodeInputs::NodeInputs(const std::string& path, const format::Reader& reader)
-    : graph_(data::load_node_graph(path)) {
+NodeInputs::NodeInputs(data::NodeGraph graph, const format::Reader& reader)
+    : graph_(std::move(graph)) {
   constexpr std::array<std::string_view, 5> kNames = {
       "feature_rows", "feature_columns", "feature_values", "neighbour_rows", "neighbours"};
   const graph::Model& model = reader.model();
@@ -39,12 +40,13 @@ NodeInputs::NodeInputs(const std::string& path, const format::Reader& reader)
     throw Error("'" + reader.path() + "' is no graph attention network as strata trains them");
   }
   if (graph_.features != feature_count(model)) {
-    throw Error("'" + path + "' has " + std::to_string(graph_.features) + " features, but '" +
-                reader.path() + "' takes " + std::to_string(feature_count(model)) +
+    throw Error("'" + graph_.name + "' has " + std::to_string(graph_.features) +
+                " features, but '" + reader.path() + "' takes " +
+                std::to_string(feature_count(model)) +
                 "; use it with the graph that it was made for");
   }
   if (graph_.classes > outputs[0].shape[1].value()) {
-    throw Error("'" + path + "' has " + std::to_string(graph_.classes) + " classes, but '" +
+    throw Error("'" + graph_.name + "' has " + std::to_string(graph_.classes) + " classes, but '" +
                 reader.path() + "' tells " + std::to_string(outputs[0].shape[1].value()) +
                 " apart; use it with the graph that it was made for");
   }

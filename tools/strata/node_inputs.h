@@ -16,9 +16,12 @@ bool classifies_nodes(const graph::Model& model);
 
 class NodeInputs {
  public:
-  /// Reads the graph in `path`. Throws Error: a file that cannot be read, or that has other
-  /// features or more classes than the model, or a model with other inputs.
-  NodeInputs(const std::string& path, const format::Reader& reader);
+  /// Throws Error: a graph that has other features or more classes than the model, or a model with
+  /// other inputs.
+  NodeInputs(data::NodeGraph graph, const format::Reader& reader);
+  /// Reads the graph in `path` first. Throws Error also: a file that cannot be read.
+  NodeInputs(const std::string& path, const format::Reader& reader)
+      : NodeInputs(data::load_node_graph(path), reader) {}
 
   [[nodiscard]] const data::NodeGraph& graph() const { return graph_; }
   /// Sizes for the session.

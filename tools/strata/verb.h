@@ -45,6 +45,7 @@ std::unique_ptr<Verb> make_train_verb();
 std::unique_ptr<Verb> make_init_verb();
 std::unique_ptr<Verb> make_inspect_verb();
 std::unique_ptr<Verb> make_eval_verb();
+std::unique_ptr<Verb> make_classify_verb();
 std::unique_ptr<Verb> make_bench_verb();
 std::unique_ptr<Verb> make_profile_verb();
 std::unique_ptr<Verb> make_qos_verb();

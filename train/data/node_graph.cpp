@@ -17,8 +17,7 @@ constexpr int64_t kMaxIndex = INT32_MAX - 1;  // positions and columns are 32-bi
 
 class GraphReader {
  public:
-  explicit GraphReader(const std::filesystem::path& path)
-      : archive_(value_or_throw(interop::NpzArchive::open(path.string()))) {}
+  explicit GraphReader(interop::NpzArchive archive) : archive_(std::move(archive)) {}
 
   NodeGraph read();
 
@@ -180,8 +179,14 @@ NodeGraph GraphReader::read() {
 }  // namespace
 
 NodeGraph load_node_graph(const std::filesystem::path& path) {
-  NodeGraph graph = GraphReader(path).read();
+  NodeGraph graph = GraphReader(value_or_throw(interop::NpzArchive::open(path.string()))).read();
   graph.name = path.stem().string();
+  return graph;
+}
+
+NodeGraph parse_node_graph(std::span<const uint8_t> bytes, const std::string& name) {
+  NodeGraph graph = GraphReader(value_or_throw(interop::NpzArchive::parse(bytes, name))).read();
+  graph.name = name;
   return graph;
 }
 

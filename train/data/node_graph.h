@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -39,5 +40,7 @@ struct NodeGraph {
 /// range, arrays whose sizes do not fit each other, a node of a split that has no label, values
 /// that are not finite.
 NodeGraph load_node_graph(const std::filesystem::path& path);
+/// The same from memory; `name` stands for the file.
+NodeGraph parse_node_graph(std::span<const uint8_t> bytes, const std::string& name);
 
 }  // namespace strata::data
