@@ -29,6 +29,9 @@ struct Recipe {
     std::string input;
     int64_t classes = 0;
     int64_t heads = 0;
+    int64_t layers = 0;
+    int64_t vocabulary = 0;
+    bool share_embeddings = true;
     double dropout = 0.6;
     bool keep_ends_dense = true;
   } model;
@@ -40,6 +43,10 @@ struct Recipe {
     double holdout = 0.1;
     int64_t limit_train = 0;
     int64_t limit_test = 0;
+    std::string source = "en";
+    std::string target = "de";
+    std::string test = "test";
+    int64_t max_length = 64;
     struct Augment {
       int64_t crop_padding = 0;
       bool flip = false;
@@ -98,6 +105,7 @@ struct Recipe {
   struct Eval {
     double every_epochs = 1;
     int64_t batch_size = 256;
+    int64_t beam = 1;
   } eval;
 };
 

@@ -57,24 +57,43 @@ const std::vector<Key>& recipe_keys() {
       KEY(model.heads, (Range{0, 4096}),
           "Attention heads of the first layer of a gat; 0 takes the architecture's. `model.width` "
           "is then the units per head."),
+      KEY(model.layers, (Range{0, 32}),
+          "LSTM layers of a gnmt's encoder, and as many of its decoder; 0 takes the "
+          "architecture's. `model.width` is then the size of all of them."),
+      KEY(model.vocabulary, (Range{0, 1048576}),
+          "Sub-words of a gnmt, learned from both languages; 0 takes the architecture's."),
+      KEY(model.share_embeddings, kAny,
+          "A gnmt's encoder and decoder read with the same embeddings."),
       KEY(model.dropout, (Range{0, 0.99}),
-          "Share of a gat's inputs, projections and attention that training drops."),
+          "Share of a gat's inputs, projections and attention, or of what each layer of a gnmt "
+          "reads, that training drops."),
       KEY(model.keep_ends_dense, kAny,
           "The first layer and the classifier keep all their weights in every level; they count "
-          "in `levels.weights`. Of a gat, the last projection alone."),
+          "in `levels.weights`. Of a gat, the last projection alone; of a gnmt, embeddings and "
+          "output."),
 
       KEY(data.dir, kAny,
-          "Directory of the data set, or the .npz file of a graph; `--data` overrides it."),
+          "Directory of the data set, the .npz file of a graph, or a tab-separated file of "
+          "translations; `--data` overrides it."),
       CHOICE(data.format, "Format of the data set; auto finds out by what the directory holds.",
              "auto", "folder", "cifar10", "idx"),
       KEY(data.convert, kAny,
           "Convert grey to RGB and back, and resize, where an image does not fit; otherwise such "
           "an image is an error."),
       KEY(data.holdout, (Range{0, 0.9}),
-          "Share of the images held out for testing where the directory has no train/ and test/."),
+          "Share of the images held out for testing where the directory has no train/ and test/; "
+          "of "
+          "the sentences of a tab-separated file, half each for validation and testing."),
       KEY(data.limit_train, kCount,
-          "Training images at most, taken evenly from all classes; 0 takes all."),
-      KEY(data.limit_test, kCount, "Test images at most; 0 takes all."),
+          "Training images at most, taken evenly from all classes, or sentences; 0 takes all."),
+      KEY(data.limit_test, kCount, "Test images or sentences at most; 0 takes all."),
+      KEY(data.source, kAny,
+          "Language that is translated: the ending of its files (train.en), or the number of its "
+          "column."),
+      KEY(data.target, kAny, "Language that is translated to, like `data.source`."),
+      KEY(data.test, kAny, "Name of the texts that are tested, beside train and val."),
+      KEY(data.max_length, (Range{1, 4096}),
+          "Pairs with more sub-words than that on a side are not learned from."),
       KEY(data.augment.crop_padding, (Range{0, 1024}),
           "Pad every side by so many pixels and crop back at a random place; 0 does not."),
       KEY(data.augment.flip, kAny, "Mirror every second image left and right."),
@@ -103,7 +122,8 @@ const std::vector<Key>& recipe_keys() {
       KEY(optimizer.warmup_epochs, kEpochs, "Epochs in which the learning rate rises from 0."),
       KEY(optimizer.step_epochs, (Range{0.01, 1e6}), "Epochs between two steps (schedule step)."),
       KEY(optimizer.step_factor, kFraction, "What a step multiplies the learning rate by."),
-      KEY(optimizer.batch_size, (Range{1, 65536}), "Images per step; a graph is always one step."),
+      KEY(optimizer.batch_size, (Range{1, 65536}),
+          "Images or sentences per step; a graph is always one step."),
       KEY(optimizer.epochs, (Range{0.001, 1e6}),
           "Length of the run; `grow` divides its own lengths from it if it is shorter than their "
           "sum."),
@@ -141,7 +161,9 @@ const std::vector<Key>& recipe_keys() {
       KEY(eval.every_epochs, kEpochs,
           "Epochs between two evaluations; 0 evaluates at the end only. Where the data have a "
           "validation split, the best of the evaluated epochs is kept."),
-      KEY(eval.batch_size, (Range{1, 65536}), "Images per step of evaluation."),
+      KEY(eval.batch_size, (Range{1, 65536}), "Images or sentences per step of evaluation."),
+      KEY(eval.beam, (Range{1, 64}),
+          "Hypotheses of the beam search that translates for evaluation; 1 is greedy, and fast."),
   };
   return keys;
 }

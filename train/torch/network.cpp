@@ -12,15 +12,29 @@
 namespace strata::train {
 namespace {
 
+/// Of Initialisation::kWide: +-0.1 for 1024 inputs.
+constexpr double kWideReach = 3.2;
+
 /// Channels last is the faster layout for convolutions on the CPU.
 at::Tensor laid_out(const at::Tensor& tensor) {
   return tensor.dim() == 4 ? tensor.contiguous(at::MemoryFormat::ChannelsLast)
                            : tensor.contiguous();
 }
 
+/// Whether rows of the parameter are looked up, as those of embeddings are.
+bool is_looked_up(const graph::Model& model, const std::string& parameter) {
+  for (const graph::Graph& graph : model.graphs) {
+    for (const graph::Node& node : graph.nodes) {
+      if (node.op_type == "Gather" && node.inputs[0] == parameter) return true;
+    }
+  }
+  return false;
+}
+
 at::Tensor initial_weight(const graph::Parameter& parameter, Initialisation initialisation,
-                          at::Generator& generator) {
+                          bool looked_up, at::Generator& generator) {
   at::Tensor weight = at::empty(parameter.shape, at::kFloat);
+  if (looked_up) return weight.uniform_(-1, 1, generator);  // one input of many is not 0
   const int64_t outputs = parameter.shape.empty() ? 1 : parameter.shape[0];
   const double per_output = static_cast<double>(weight.numel()) / static_cast<double>(outputs);
   if (initialisation == Initialisation::kGlorot) {
@@ -35,7 +49,8 @@ at::Tensor initial_weight(const graph::Parameter& parameter, Initialisation init
   } else {
     // [outputs, inputs], or a matrix per direction of a recurrent layer.
     const int64_t inputs = weight.dim() == 3 ? weight.size(2) : std::llround(per_output);
-    const double bound = 1 / std::sqrt(static_cast<double>(inputs));
+    const double reach = initialisation == Initialisation::kWide ? kWideReach : 1;
+    const double bound = reach / std::sqrt(static_cast<double>(inputs));
     weight.uniform_(-bound, bound, generator);
   }
   return weight;
@@ -73,7 +88,9 @@ Network::Network(graph::Model model, int level_count, uint64_t seed, const at::D
     const graph::Parameter& parameter = model_.parameters[p];
     if (parameter.role == graph::ParameterRole::kWeight) {
       weights_.push_back(p);
-      shared_[p] = laid_out(initial_weight(parameter, initialisation, generator)).to(device);
+      shared_[p] = laid_out(initial_weight(parameter, initialisation,
+                                           is_looked_up(model_, parameter.name), generator))
+                       .to(device);
       for (size_t k = 0; k < levels_.size(); ++k) {
         masks_[k][p] = at::ones_like(shared_[p]);
         levels_[k][p] = shared_[p].clone().requires_grad_();

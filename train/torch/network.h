@@ -20,6 +20,8 @@ enum class Initialisation : uint8_t {
   kFanIn,   ///< convolutions: normal with variance 2 / fan-out (He et al. 2015); the rest: uniform
             ///< in
             ///< +-1 / sqrt(fan-in)
+  kWide,    ///< uniform in +-3.2 / sqrt(fan-in): the +-0.1 with which GNMT begins at its width of
+            ///< 1,024; what deep recurrent layers say of their input is not lost in them
   kGlorot,  ///< uniform in +-sqrt(6 / (fan-in + fan-out)) (Glorot and Bengio 2010)
 };
 
