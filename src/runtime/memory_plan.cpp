@@ -8,6 +8,8 @@
 #include <string>
 #include <utility>
 
+#include "kernels/sparse_gemm/panel_product.h"
+
 namespace strata::runtime {
 namespace {
 
@@ -203,7 +205,8 @@ class MemoryPlanner {
       }
     } else if (step.kind == StepKind::kGemm) {
       if (in.batch < kMinBatchForLanes) {
-        memory.scratch_floats = in.batch * product_panels(plan_, step).padded_columns();
+        memory.scratch_floats =
+            kernels::PanelProduct::most_input_floats(product_panels(plan_, step), in.batch);
       } else {
         // Both sides transposed: one row of scratch per input and output feature, batch along it.
         const int64_t row = round_up(in.batch, kPixelBlock);

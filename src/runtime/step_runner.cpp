@@ -3,7 +3,6 @@
 #include "runtime/step_runner.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <string>
 
@@ -15,9 +14,6 @@ using kernels::PlaneLayout;
 
 /// Enough tasks per thread that the last ones even out what the machine's noise does.
 constexpr int64_t kTasksPerThread = 6;
-
-static_assert(kMinBatchForLanes <= kernels::PanelProduct::kMinLanes,
-              "run_gemm multiplies vector by vector");
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -304,13 +300,16 @@ void StepRunner::run_gemm(size_t index, const PackedWeights& weights, int level,
   float* const target = output(step.output, buffers);
   pool.parallel_for(static_cast<int>(shape.panels()), [&](int panel, int /*thread*/) {
     const kernels::PanelUnits units = kernels::units_of_panel(shape, panel);
-    alignas(kCacheLine) std::array<float, kernels::kPanelRows> sums;
+    alignas(kCacheLine) kernels::PanelSums sums;
+    const int64_t block = product.block(in.batch);
     for (int64_t image = 0; image < in.batch; ++image) {
-      product.run(panels, panel, vectors, in.batch, image, sums.data());
+      if (image % block == 0) {
+        product.run(panels, panel, vectors, in.batch, image / block, sums.data());
+      }
+      const float* const sum = sums.data() + image % block * kernels::kPanelRows - units.begin;
       float* const row = target + image * out.channels;
       for (int64_t unit = units.begin; unit < units.end; ++unit) {
-        const float sum = sums[static_cast<size_t>(unit - units.begin)];
-        const float value = sum * scale[unit] + shift[unit];
+        const float value = sum[unit] * scale[unit] + shift[unit];
         row[unit] = step.relu && value < 0 ? 0.0F : value;
       }
     }

@@ -109,7 +109,7 @@ TEST_P(PanelProducts, AreThoseOfTheMatrix) {
     const int64_t level = pick(0, static_cast<int64_t>(increments.size()) - 1);
     const PanelWeights weights{increments.data(), level + 1, shape.groups_per_panel()};
     const std::vector<float>& dense = matrices.dense[static_cast<size_t>(level)];
-    alignas(kCacheLine) std::array<float, PanelProduct::kMostLanes * kPanelRows> sums;
+    alignas(kCacheLine) PanelSums sums;
     for (int64_t panel = 0; panel < shape.panels(); ++panel) {
       const PanelUnits units = units_of_panel(shape, panel);
       for (int64_t i = 0; i < count; ++i) {

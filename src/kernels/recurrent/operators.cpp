@@ -57,9 +57,6 @@ void load_state(const float* initial, int64_t count, float* state) {
   }
 }
 
-/// Products of a panel with the vectors of one block, or with one vector.
-using PanelSums = std::array<float, PanelProduct::kMostLanes * kPanelRows>;
-
 class RecurrentOperator : public OperatorKernel {
  public:
   RecurrentOperator(const OperatorSite& site, Target target, int64_t gates, int64_t together)
@@ -228,9 +225,7 @@ class RecurrentOperator : public OperatorKernel {
     const int64_t states = spec_.batch * spec_.hidden;
     pass.projections = take(steps * spec_.rows());
     pass.input_vectors = take(input_product_.input_floats(steps));
-    // Fewer sequences may take more room, if lanes no longer run over them.
-    pass.state_vectors = take(std::max(state_product_.input_floats(spec_.batch),
-                                       state_product_.input_floats(PanelProduct::kMinLanes - 1)));
+    pass.state_vectors = take(state_product_.input_floats(spec_.batch));
     pass.h = take(states);
     pass.next_h = take(states);
     pass.c = take(states);

@@ -2,7 +2,6 @@
 #include "kernels/sparse_gemm/panel_product.h"
 
 #include <algorithm>
-#include <array>
 
 namespace strata::kernels {
 
@@ -14,6 +13,12 @@ void PanelProduct::load(const float* vector, int64_t stride, int64_t index, int6
   for (int64_t i = columns_; i < padded_; ++i) to[i * lanes] = 0;
 }
 
+int64_t PanelProduct::most_input_floats(const PanelShape& shape, int64_t count) {
+  const int64_t vectors =
+      count == 1 ? 1 : (count + kMostPanelLanes - 1) / kMostPanelLanes * kMostPanelLanes;
+  return vectors * shape.padded_columns();
+}
+
 void PanelProduct::run(const PanelWeights& weights, int64_t panel, const float* input,
                        int64_t count, int64_t b, float* sums) const {
   const int64_t lanes = block(count);
@@ -22,7 +27,7 @@ void PanelProduct::run(const PanelWeights& weights, int64_t panel, const float* 
     kernel_.one(weights, panel, from, sums);
     return;
   }
-  alignas(kCacheLine) std::array<float, kPanelRows * kMostLanes> by_row;
+  alignas(kCacheLine) PanelSums by_row;
   kernel_.several(weights, panel, from, by_row.data());
   const int64_t used = std::min(count - b * lanes, lanes);
   for (int64_t vector = 0; vector < used; ++vector) {

@@ -2,6 +2,7 @@
 // lanes over the vectors, each non-zero being read once for all of them.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -12,7 +13,8 @@ namespace strata::kernels {
 
 /// What one target can do.
 struct PanelKernel {
-  int64_t lanes = 1;  ///< vectors that several() multiplies at once
+  int64_t lanes = 1;          ///< vectors that several() multiplies at once
+  int64_t least_several = 2;  ///< vectors from which on it is faster than one()
   /// sums[row of the panel] = product of the panel with input [padded columns], on a cache line.
   void (*one)(const PanelWeights& weights, int64_t panel, const float* input, float* sums);
   /// sums[row][lane], likewise, of input [padded columns][lanes].
@@ -26,13 +28,15 @@ PanelKernel panel_kernel(Target target);
 /// The oracle.
 PanelKernel panel_reference();
 
+/// Vectors that several() takes at most, on any target.
+inline constexpr int64_t kMostPanelLanes = 16;
+
+/// Sums of one panel with one block of vectors, [vector][row of the panel].
+using PanelSums = std::array<float, kMostPanelLanes * kPanelRows>;
+
 /// A product with any number of vectors. Immutable.
 class PanelProduct {
  public:
-  /// From so many vectors on lanes run over them.
-  static constexpr int64_t kMinLanes = 4;
-  static constexpr int64_t kMostLanes = 16;
-
   PanelProduct(const PanelKernel& kernel, const PanelShape& shape)
       : kernel_(kernel), columns_(shape.columns), padded_(shape.padded_columns()) {}
 
@@ -40,11 +44,15 @@ class PanelProduct {
   [[nodiscard]] int64_t input_floats(int64_t count) const {
     return blocks(count) * block(count) * padded_;
   }
+  /// What input_floats() is at most, whatever the target.
+  static int64_t most_input_floats(const PanelShape& shape, int64_t count);
   /// Lays vector `index` of `count` out; its elements are `stride` apart.
   void load(const float* vector, int64_t stride, int64_t index, int64_t count, float* input) const;
 
   /// Vectors that one call of run() takes.
-  [[nodiscard]] int64_t block(int64_t count) const { return count < kMinLanes ? 1 : kernel_.lanes; }
+  [[nodiscard]] int64_t block(int64_t count) const {
+    return count < kernel_.least_several ? 1 : kernel_.lanes;
+  }
   [[nodiscard]] int64_t blocks(int64_t count) const {
     return (count + block(count) - 1) / block(count);
   }
