@@ -205,6 +205,15 @@ Status Importer::convert(const onnx::NodeProto& proto, OnnxNode& node) {
       case AttributeProto::FLOATS:
         value = std::vector<float>(attribute.floats().begin(), attribute.floats().end());
         break;
+      case AttributeProto::STRINGS:
+        // No other operator that is known has a list of strings.
+        if (attribute.name() != "activations") {
+          return unsupported("attribute " + quote(attribute.name()) +
+                             " is a list of strings, which is not supported");
+        }
+        node.strings.emplace(attribute.name(), std::vector<std::string>(attribute.strings().begin(),
+                                                                        attribute.strings().end()));
+        continue;
       case AttributeProto::TENSOR:
         node.tensors.emplace(attribute.name(), &attribute.t());
         continue;

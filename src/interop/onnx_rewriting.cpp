@@ -9,8 +9,8 @@ namespace {
 
 const Rewriting* find(const OnnxNode& node) {
   if (!node.node.domain.empty()) return nullptr;
-  for (const Rewritings* set :
-       {&elementwise_rewritings(), &layer_rewritings(), &shape_rewritings()}) {
+  for (const Rewritings* set : {&elementwise_rewritings(), &layer_rewritings(),
+                                &recurrent_rewritings(), &shape_rewritings()}) {
     if (const auto found = set->find(node.node.op_type); found != set->end()) return &found->second;
   }
   return nullptr;

@@ -23,6 +23,8 @@ const Rewritings& shape_rewritings();
 const Rewritings& elementwise_rewritings();
 /// Layers: products, convolutions, pools, normalisations.
 const Rewritings& layer_rewritings();
+/// Recurrent layers.
+const Rewritings& recurrent_rewritings();
 
 /// The node with only its first `inputs` inputs and first output.
 graph::Node trimmed(const OnnxNode& node, size_t inputs);

@@ -23,6 +23,7 @@ namespace strata::interop {
 struct OnnxNode {
   graph::Node node;
   std::map<std::string, const onnx::TensorProto*, std::less<>> tensors;  ///< attributes
+  std::map<std::string, std::vector<std::string>, std::less<>> strings;  ///< attributes
 
   [[nodiscard]] bool has_input(size_t index) const {
     return index < node.inputs.size() && !node.inputs[index].empty();

@@ -8,6 +8,8 @@
 #include <string>
 #include <utility>
 
+#include "kernels/sparse_gemm/panel_product.h"
+
 namespace strata::runtime {
 namespace {
 
@@ -202,17 +204,16 @@ class MemoryPlanner {
         return unsupported("step '" + step.name + "': " + sliced.message());
       }
     } else if (step.kind == StepKind::kGemm) {
-      memory.packed = in.batch >= kMinBatchForLanes || !in.compact();
-      // Both sides transposed: one row of scratch per input and output feature, batch along it.
-      const int64_t row = in.batch >= kMinBatchForLanes ? round_up(in.batch, kPixelBlock) : 1;
-      memory.scratch_layout = {1, in.channels, 1, in.batch, row, 0, row, row * in.channels};
-      if (in.batch >= kMinBatchForLanes) {
+      if (in.batch < kMinBatchForLanes) {
+        memory.scratch_floats =
+            kernels::PanelProduct::most_input_floats(product_panels(plan_, step), in.batch);
+      } else {
+        // Both sides transposed: one row of scratch per input and output feature, batch along it.
+        const int64_t row = round_up(in.batch, kPixelBlock);
+        memory.scratch_layout = {1, in.channels, 1, in.batch, row, 0, row, row * in.channels};
         memory.scratch_floats = row * (in.channels + out.channels);
         memory.tiling = kernels::plan_product_tiling(row / kPixelBlock, max_tile_blocks_);
         STRATA_RETURN_IF_ERROR(kernels::slice_planes(memory.tiling, in.channels, row));
-      } else if (memory.packed) {
-        memory.scratch_layout = kernels::compact_layout(in.batch, in.channels, 1, 1);
-        memory.scratch_floats = in.batch * in.channels;
       }
     }
     return {};

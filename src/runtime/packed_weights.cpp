@@ -82,9 +82,12 @@ Result<PackedWeights> PackedWeights::pack(const graph::Model& model, const Plan&
   packed.rows_ = plan.tensors[static_cast<size_t>(step.output)].size[1];
   if (!step.weight.empty()) {
     const graph::Parameter& weight = *model.find_parameter(step.weight);
-    const bool gemv = step.kind == StepKind::kGemm && memory.tiling.shifts.empty();
-    STRATA_RETURN_IF_ERROR(gemv ? packed.pack_gemv(weight, plan, step, source)
-                                : packed.pack_taps(weight, step, memory, source));
+    if (step.kind == StepKind::kGemm && memory.tiling.shifts.empty()) {
+      STRATA_ASSIGN_OR_RETURN(packed.panels_,
+                              packed.pack_panels(weight.name, product_panels(plan, step), source));
+    } else {
+      STRATA_RETURN_IF_ERROR(packed.pack_taps(weight, step, memory, source));
+    }
   } else {
     packed.nonzeros_.assign(static_cast<size_t>(source.level_count), 0);
   }
@@ -220,53 +223,40 @@ void PackedWeights::keep_taps(size_t level_count) {
   blocks_ = std::move(blocks).value();
 }
 
-Result<PackedWeights::RowList> PackedWeights::pack_rows(const sparse::Increment& increment,
-                                                        const MatrixShape& shape,
-                                                        const std::string& purpose) {
-  const auto rows = static_cast<size_t>(shape.rows);
-  RowList list;
-  STRATA_ASSIGN_OR_RETURN(
-      list.taps, AlignedBuffer<kernels::GemvTap>::create(increment.positions.size(), purpose));
-  STRATA_ASSIGN_OR_RETURN(list.row_begin, AlignedBuffer<uint32_t>::create(rows + 1, purpose));
-  uint32_t* begin = list.row_begin.data();
-  for (const uint32_t position : increment.positions) {
-    ++begin[static_cast<size_t>(shape.row(position)) + 1];
-  }
-  for (size_t row = 0; row < rows; ++row) begin[row + 1] += begin[row];
-  std::vector<uint32_t> cursor(begin, begin + rows);
-  for (size_t i = 0; i < increment.positions.size(); ++i) {
-    const uint32_t position = increment.positions[i];
-    const auto offset = shape.column(position) * static_cast<int64_t>(sizeof(float));
-    list.taps[cursor[static_cast<size_t>(shape.row(position))]++] = {increment.values[i],
-                                                                     static_cast<int32_t>(offset)};
-  }
-  return list;
-}
-
-Status PackedWeights::pack_gemv(const graph::Parameter& weight, const Plan& plan, const Step& step,
-                                const LevelSource& source) {
-  const MatrixShape shape{rows_, plan.tensors[static_cast<size_t>(step.input)].size[1],
-                          step.weight_by_input};
+Result<PackedWeights::Panels> PackedWeights::pack_panels(const std::string& weight,
+                                                         const kernels::PanelShape& shape,
+                                                         const LevelSource& source) {
+  Panels panels;
+  nonzeros_.resize(static_cast<size_t>(source.level_count));
   int64_t total = 0;
   for (int level = 0; level < source.level_count; ++level) {
     STRATA_ASSIGN_OR_RETURN(const sparse::Increment* increment,
-                            find_increment(source, level, weight.name));
+                            find_increment(source, level, weight));
     total += static_cast<int64_t>(increment->positions.size());
-    nonzeros_.push_back(total);
-    STRATA_ASSIGN_OR_RETURN(RowList list,
-                            pack_rows(*increment, shape, "weights '" + weight.name + "'"));
-    gemv_views_.push_back(list.view());
-    gemv_.push_back(std::move(list));
+    nonzeros_[static_cast<size_t>(level)] += total;
+    STRATA_ASSIGN_OR_RETURN(
+        kernels::PackedPanels packed,
+        kernels::PackedPanels::pack(shape, increment->positions, increment->values,
+                                    "weights '" + weight + "'"));
+    panels.increments.push_back(packed.view());
+    panels.packed.push_back(std::move(packed));
   }
-  const kernels::GemvIncrement& first = gemv_views_.front();
-  for (size_t row = 0; row < static_cast<size_t>(rows_); ++row) {
-    uint32_t length = 0;
-    for (uint32_t i = first.row_begin[row]; i < first.row_begin[row + 1]; ++i, ++length) {
-      if (first.taps[i].offset != static_cast<int32_t>(length * sizeof(float))) break;
-    }
-    dense_prefix_.push_back(length);
+  for (int64_t count = 1; count <= source.level_count; ++count) {
+    panels.weights.push_back({panels.increments.data(), count, shape.groups_per_panel()});
   }
-  return {};
+  return panels;
+}
+
+size_t PackedWeights::Panels::bytes() const {
+  size_t bytes = 0;
+  for (const kernels::PackedPanels& increment : packed) bytes += increment.bytes();
+  return bytes;
+}
+
+void PackedWeights::Panels::keep_levels(size_t level_count) {
+  if (packed.size() <= level_count) return;
+  packed.erase(packed.begin() + static_cast<std::ptrdiff_t>(level_count), packed.end());
+  weights.resize(level_count);
 }
 
 Status PackedWeights::pack_operands(const graph::Model& model, const Step& step,
@@ -280,12 +270,15 @@ Status PackedWeights::pack_operands(const graph::Model& model, const Step& step,
     const graph::Parameter& parameter = *model.find_parameter(step.parameters[index]);
     OperandWeights& operand = operands_[index];
     const auto elements = static_cast<size_t>(parameter.element_count());
-    MatrixShape shape{1, parameter.shape.empty() ? 1 : parameter.shape.back(), false};
-    shape.rows = parameter.element_count() / shape.columns;
+    const bool weight = parameter.role == graph::ParameterRole::kWeight;
+    if (const auto shape = step.kernel->panels(i); weight && shape) {
+      STRATA_ASSIGN_OR_RETURN(operand.panels, pack_panels(parameter.name, *shape, source));
+      continue;
+    }
     int64_t total = 0;
     for (size_t k = 0; k < level_count; ++k) {
       const int level = static_cast<int>(k);
-      if (parameter.role != graph::ParameterRole::kWeight) {
+      if (!weight) {
         const std::vector<float>* values = source.vector(level, parameter.name);
         if (values == nullptr || values->size() != elements) {
           return invalid_argument("level " + std::to_string(level) + ": parameter '" +
@@ -299,21 +292,11 @@ Status PackedWeights::pack_operands(const graph::Model& model, const Step& step,
                               find_increment(source, level, parameter.name));
       total += static_cast<int64_t>(increment->positions.size());
       nonzeros_[k] += total;
-      if (step.kernel->reads_sparse(i)) {
-        STRATA_ASSIGN_OR_RETURN(RowList list,
-                                pack_rows(*increment, shape, "weights '" + parameter.name + "'"));
-        operand.views.push_back(list.view());
-        operand.rows.push_back(std::move(list));
-        continue;
-      }
       std::vector<float> dense = k == 0 ? std::vector<float>(elements) : operand.dense.back();
       for (size_t j = 0; j < increment->positions.size(); ++j) {
         dense[increment->positions[j]] = increment->values[j];
       }
       operand.dense.push_back(std::move(dense));
-    }
-    for (size_t k = 0; k < operand.views.size(); ++k) {
-      operand.sparse.push_back({operand.views.data(), static_cast<int64_t>(k) + 1});
     }
   }
   return {};
@@ -355,16 +338,14 @@ Status PackedWeights::pack_vectors(const Step& step, const LevelSource& source) 
 }
 
 size_t PackedWeights::bytes() const {
-  size_t bytes = dense_prefix_.capacity() * sizeof(uint32_t);
-  bytes += weights_.bytes() + blocks_.bytes();
+  size_t bytes = weights_.bytes() + blocks_.bytes() + panels_.bytes();
   for (const RunBounds& list : bounds_) {
     bytes += list.begin.bytes();
     for (const auto& inner : list.inner) bytes += inner.bytes();
   }
-  for (const RowList& list : gemv_) bytes += list.bytes();
   for (const OperandWeights& operand : operands_) {
     for (const auto& dense : operand.dense) bytes += dense.capacity() * sizeof(float);
-    for (const RowList& list : operand.rows) bytes += list.bytes();
+    bytes += operand.panels.bytes();
   }
   for (const auto& scale : scale_) bytes += scale.capacity() * sizeof(float);
   for (const auto& shift : shift_) bytes += shift.capacity() * sizeof(float);
@@ -377,13 +358,11 @@ void PackedWeights::keep_levels(int level_count) {
     levels.erase(levels.begin() + static_cast<std::ptrdiff_t>(count), levels.end());
   };
   keep_taps(static_cast<size_t>(level_count));
-  truncate(gemv_);
+  panels_.keep_levels(static_cast<size_t>(level_count));
   for (OperandWeights& operand : operands_) {
     truncate(operand.dense);
-    truncate(operand.rows);
-    truncate(operand.sparse);  // the views stay, for others point to them
+    operand.panels.keep_levels(static_cast<size_t>(level_count));
   }
-  truncate(gemv_views_);
   truncate(scale_);
   truncate(shift_);
   truncate(nonzeros_);

@@ -13,7 +13,7 @@
 #include "core/aligned_buffer.h"
 #include "core/status.h"
 #include "kernels/sparse_conv/sparse_conv.h"
-#include "kernels/sparse_gemm/sparse_gemm.h"
+#include "kernels/sparse_gemm/panel_weights.h"
 #include "runtime/memory_plan.h"
 #include "runtime/plan.h"
 #include "sparse/nested.h"
@@ -54,20 +54,21 @@ class PackedWeights {
     const std::vector<kernels::TapList>& lists = level_lists_[static_cast<size_t>(level)];
     return {weights_.data(), blocks_.data(), lists.data(), static_cast<int64_t>(lists.size())};
   }
-  /// [level], for the product with a single vector; null for a step that is none.
-  [[nodiscard]] const kernels::GemvIncrement* gemv_increments() const { return gemv_views_.data(); }
-  [[nodiscard]] const uint32_t* dense_prefix() const { return dense_prefix_.data(); }
+  /// For the product with few vectors; only of a step that is one.
+  [[nodiscard]] const kernels::PanelWeights& panels(int level) const {
+    return panels_.weights[static_cast<size_t>(level)];
+  }
   /// Bias and normalisation of one level: row r becomes scale[r] * sum + shift[r].
   [[nodiscard]] const float* scale(int level) const { return at(scale_, level); }
   [[nodiscard]] const float* shift(int level) const { return at(shift_, level); }
 
   /// Of an operator step: what its kernel gets for Step::parameters[index] at one level, dense
-  /// floats or kernels::SparseRows.
+  /// floats or kernels::PanelWeights.
   [[nodiscard]] const void* operand(int level, size_t index) const {
     const auto k = static_cast<size_t>(level);
     const OperandWeights& operand = operands_[index];
-    return operand.sparse.empty() ? static_cast<const void*>(operand.dense[k].data())
-                                  : &operand.sparse[k];
+    return operand.panels.weights.empty() ? static_cast<const void*>(operand.dense[k].data())
+                                          : &operand.panels.weights[k];
   }
 
   /// Bytes held.
@@ -91,21 +92,20 @@ class PackedWeights {
     }
   };
 
-  /// The taps of one increment, row after row.
-  struct RowList {
-    AlignedBuffer<kernels::GemvTap> taps;
-    AlignedBuffer<uint32_t> row_begin;  ///< [row + 1]
+  /// A matrix in panels, [level] each.
+  struct Panels {
+    std::vector<kernels::PackedPanels> packed;
+    std::vector<kernels::PanelIncrement> increments;  ///< all are kept, for others point to them
+    std::vector<kernels::PanelWeights> weights;
 
-    [[nodiscard]] kernels::GemvIncrement view() const { return {taps.data(), row_begin.data()}; }
-    [[nodiscard]] size_t bytes() const { return taps.bytes() + row_begin.bytes(); }
+    [[nodiscard]] size_t bytes() const;
+    void keep_levels(size_t level_count);
   };
 
-  /// A parameter of an operator, [level] each: dense, or by rows if the kernel reads it so.
+  /// A parameter of an operator: dense, [level], or in panels if the kernel reads it so.
   struct OperandWeights {
     std::vector<std::vector<float>> dense;
-    std::vector<RowList> rows;
-    std::vector<kernels::GemvIncrement> views;
-    std::vector<kernels::SparseRows> sparse;
+    Panels panels;
   };
 
   template <typename T>
@@ -114,11 +114,10 @@ class PackedWeights {
   }
   Status pack_taps(const graph::Parameter& weight, const Step& step, const StepMemory& memory,
                    const LevelSource& source);
-  Status pack_gemv(const graph::Parameter& weight, const Plan& plan, const Step& step,
-                   const LevelSource& source);
   Status pack_vectors(const Step& step, const LevelSource& source);
-  static Result<RowList> pack_rows(const sparse::Increment& increment, const MatrixShape& shape,
-                                   const std::string& purpose);
+  /// Also adds the non-zeros of each level.
+  Result<Panels> pack_panels(const std::string& weight, const kernels::PanelShape& shape,
+                             const LevelSource& source);
   Status pack_operands(const graph::Model& model, const Step& step, const LevelSource& source);
   /// Leaves out the levels from `level_count` on.
   void keep_taps(size_t level_count);
@@ -130,9 +129,7 @@ class PackedWeights {
   AlignedBuffer<uint16_t> blocks_;                          ///< [tap]
   std::vector<RunBounds> bounds_;                           ///< [list]
   std::vector<std::vector<kernels::TapList>> level_lists_;  ///< [level][list]
-  std::vector<RowList> gemv_;                               ///< [level]
-  std::vector<kernels::GemvIncrement> gemv_views_;          ///< [level]
-  std::vector<uint32_t> dense_prefix_;                      ///< [row], see SparseGemvArguments
+  Panels panels_;                                           ///< of a product with few vectors
   std::vector<std::vector<float>> scale_;                   ///< [level][row]
   std::vector<std::vector<float>> shift_;                   ///< [level][row]
   std::vector<OperandWeights> operands_;                    ///< [parameter] of an operator

@@ -473,6 +473,12 @@ std::vector<int> Step::writes() const {
   return tensors;
 }
 
+kernels::PanelShape product_panels(const Plan& plan, const Step& step) {
+  return {.units = plan.tensors[static_cast<size_t>(step.output)].size[1],
+          .columns = plan.tensors[static_cast<size_t>(step.input)].size[1],
+          .by_input = step.weight_by_input};
+}
+
 Result<Plan> make_plan(const graph::Model& model, const graph::Graph& graph,
                        graph::Bindings bindings) {
   STRATA_ASSIGN_OR_RETURN(const graph::Bindings usual, graph::usual_sizes(model));

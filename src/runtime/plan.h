@@ -12,6 +12,7 @@
 #include "core/status.h"
 #include "graph/graph.h"
 #include "kernels/operators/operator.h"
+#include "kernels/sparse_gemm/panel_weights.h"
 #include "kernels/window.h"
 
 namespace strata::runtime {
@@ -105,6 +106,9 @@ struct Plan {
   std::vector<graph::ValueInfo> input_infos;
   std::vector<graph::ValueInfo> output_infos;
 };
+
+/// How the weight of a product (kGemm) with few vectors is packed.
+kernels::PanelShape product_panels(const Plan& plan, const Step& step);
 
 /// Binds symbols that `bindings` does not name to the usual sizes, or 1. Errors name the node and
 /// say which operator, attribute or shape the runtime cannot run.

@@ -287,25 +287,33 @@ void StepRunner::run_gemm(size_t index, const PackedWeights& weights, int level,
   if (in.batch >= kMinBatchForLanes) {
     return run_gemm_over_batch(index, weights, level, buffers, pool);
   }
-  const float* source = input(step.input, buffers);
-  if (memory.packed) {
-    copy_compact(step.input, buffers, arena_.data() + memory.scratch);
-    source = arena_.data() + memory.scratch;
+  const kernels::PanelShape shape = product_panels(*plan_, step);
+  const kernels::PanelProduct product(panels_, shape);
+  const float* const source = input(step.input, buffers);
+  float* const vectors = arena_.data() + memory.scratch;
+  for (int64_t image = 0; image < in.batch; ++image) {
+    product.load(source + in.plane(image, 0), in.plane_stride, image, in.batch, vectors);
   }
-  float* target = output(step.output, buffers);
-  for_channel_ranges(pool, cursors_, out.batch, out.channels,
-                     [&](int64_t image, int64_t begin, int64_t end, int /*thread*/) {
-                       kernels::SparseGemvArguments arguments;
-                       arguments.input = source + image * in.channels;
-                       arguments.increments = weights.gemv_increments();
-                       arguments.increment_count = level + 1;
-                       arguments.dense_prefix = weights.dense_prefix();
-                       arguments.scale = weights.scale(level);
-                       arguments.shift = weights.shift(level);
-                       arguments.output = target + image * out.channels;
-                       arguments.relu = step.relu;
-                       gemv_(arguments, begin, end);
-                     });
+  const kernels::PanelWeights& panels = weights.panels(level);
+  const float* const scale = weights.scale(level);
+  const float* const shift = weights.shift(level);
+  float* const target = output(step.output, buffers);
+  pool.parallel_for(static_cast<int>(shape.panels()), [&](int panel, int /*thread*/) {
+    const kernels::PanelUnits units = kernels::units_of_panel(shape, panel);
+    alignas(kCacheLine) kernels::PanelSums sums;
+    const int64_t block = product.block(in.batch);
+    for (int64_t image = 0; image < in.batch; ++image) {
+      if (image % block == 0) {
+        product.run(panels, panel, vectors, in.batch, image / block, sums.data());
+      }
+      const float* const sum = sums.data() + image % block * kernels::kPanelRows - units.begin;
+      float* const row = target + image * out.channels;
+      for (int64_t unit = units.begin; unit < units.end; ++unit) {
+        const float value = sum[unit] * scale[unit] + shift[unit];
+        row[unit] = step.relu && value < 0 ? 0.0F : value;
+      }
+    }
+  });
 }
 
 void StepRunner::run_gemm_over_batch(size_t index, const PackedWeights& weights, int level,

@@ -14,7 +14,7 @@
 #include "kernels/sparse_conv/phase_split.h"
 #include "kernels/sparse_conv/sparse_conv.h"
 #include "kernels/sparse_conv/tiling.h"
-#include "kernels/sparse_gemm/sparse_gemm.h"
+#include "kernels/sparse_gemm/panel_product.h"
 #include "kernels/target.h"
 #include "runtime/memory_plan.h"
 #include "runtime/packed_weights.h"
@@ -54,7 +54,7 @@ class StepRunner {
         memory_(&memory),
         conv_(kernels::sparse_conv_kernel(target)),
         split_(kernels::phase_split_kernel(target)),
-        gemv_(kernels::sparse_gemv_kernel(target)),
+        panels_(kernels::panel_kernel(target)),
         pool_(kernels::pool_kernel(target)),
         elementwise_(kernels::elementwise_kernel(target)) {}
 
@@ -93,7 +93,7 @@ class StepRunner {
   const MemoryPlan* memory_;
   kernels::SparseConvKernel conv_;
   kernels::PhaseSplitFunction split_;
-  kernels::SparseGemvFunction gemv_;
+  kernels::PanelKernel panels_;
   kernels::PoolFunction pool_;
   kernels::ElementwiseFunction elementwise_;
   TaskCursors cursors_;

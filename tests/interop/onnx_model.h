@@ -121,5 +121,12 @@ inline void set(onnx::NodeProto& node, const std::string& name,
   attribute.set_type(onnx::AttributeProto::INTS);
   for (const int64_t value : values) attribute.add_ints(value);
 }
+inline void set(onnx::NodeProto& node, const std::string& name,
+                const std::vector<std::string>& values) {
+  onnx::AttributeProto& attribute = *node.add_attribute();
+  attribute.set_name(name);
+  attribute.set_type(onnx::AttributeProto::STRINGS);
+  for (const std::string& value : values) attribute.add_strings(value);
+}
 
 }  // namespace strata::interop::testing

@@ -6,6 +6,7 @@
 #include <new>
 
 #include "core/cancellation.h"
+#include "graph/builder.h"
 #include "runtime/profile_measurement.h"
 #include "session_fixture.h"
 
@@ -64,6 +65,30 @@ TEST(Allocation, NoneInRunAfterTheFirst) {
         ASSERT_TRUE(session->run(data.input_views, data.output_views, round % 2).ok());
         ASSERT_TRUE(session->run_route(data.input_views, data.output_views, levels).ok());
         ASSERT_TRUE(session->run_timed(data.input_views, data.output_views, levels, times).ok());
+      }
+      EXPECT_EQ(allocations.load() - before, 0) << threads << " threads, batch " << batch;
+    }
+  }
+}
+
+TEST(Allocation, NoneInRecurrentLayers) {
+  graph::Model model;
+  graph::GraphBuilder builder(model, "main");
+  std::string x = builder.input("x", {"time", "batch", 40});
+  x = builder.lstm("lstm", x, {.in_features = 40, .hidden = 30, .direction = "bidirectional"}).y;
+  builder.output(x, "y", {"time", 2, "batch", 30});
+  builder.finish();
+  const auto nested = random_nested(model, {0.1, 0.4}, 2);
+  for (const int threads : {1, 2}) {
+    for (const int64_t batch : {1, 6}) {
+      const auto session = open(
+          nested, {.threads = threads, .graph = {}, .bindings = {{"batch", batch}, {"time", 3}}});
+      ASSERT_NE(session, nullptr);
+      SessionData data(*session);
+      ASSERT_TRUE(session->run(data.input_views, data.output_views, 0).ok());
+      const int64_t before = allocations.load();
+      for (int round = 0; round < 10; ++round) {
+        ASSERT_TRUE(session->run(data.input_views, data.output_views, round % 2).ok());
       }
       EXPECT_EQ(allocations.load() - before, 0) << threads << " threads, batch " << batch;
     }

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -13,7 +14,7 @@
 #include "core/status.h"
 #include "core/thread_pool.h"
 #include "graph/graph.h"
-#include "kernels/sparse_gemm/sparse_gemm.h"
+#include "kernels/sparse_gemm/panel_weights.h"
 
 namespace strata::kernels {
 
@@ -36,13 +37,6 @@ struct OperatorSite {
   std::vector<TensorSpec> inputs;
   std::vector<TensorSpec> outputs;
   std::vector<const graph::Constant*> constants;  ///< [input], null unless it is a constant
-};
-
-/// A weight as an operator that asked for it gets it: its non-zeros by rows, the index of all
-/// dimensions but the last. Tap::offset is 4 times the index in the last.
-struct SparseRows {
-  const GemvIncrement* increments = nullptr;  ///< the level is the sum of all
-  int64_t increment_count = 0;
 };
 
 /// Where the data of one call is.
@@ -71,9 +65,9 @@ class OperatorKernel {
 
   /// Memory that run() needs besides its tensors.
   [[nodiscard]] virtual size_t scratch_bytes(int /*threads*/) const { return 0; }
-  /// Whether input `index`, if it is a weight, comes as SparseRows; else as dense floats, a copy
-  /// per level.
-  [[nodiscard]] virtual bool reads_sparse(size_t /*index*/) const { return false; }
+  /// How input `index`, if it is a weight, is packed: then it comes as PanelWeights; else as dense
+  /// floats, a copy per level.
+  [[nodiscard]] virtual std::optional<PanelShape> panels(size_t /*index*/) const { return {}; }
   /// Results must not depend on the number of threads. Allocates nothing unless it fails. Errors:
   /// data that the operator does not allow, such as an index out of range; only the reason, the
   /// caller knows the node.

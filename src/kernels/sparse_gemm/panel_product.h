@@ -1,0 +1,70 @@
+// Products of packed panels with vectors: one vector by lanes over rows, or several side by side by
+// lanes over the vectors, each non-zero being read once for all of them.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/sparse_gemm/panel_weights.h"
+#include "kernels/target.h"
+
+namespace strata::kernels {
+
+/// What one target can do.
+struct PanelKernel {
+  int64_t lanes = 1;          ///< vectors that several() multiplies at once
+  int64_t least_several = 2;  ///< vectors from which on it is faster than one()
+  /// sums[row of the panel] = product of the panel with input [padded columns], on a cache line.
+  void (*one)(const PanelWeights& weights, int64_t panel, const float* input, float* sums);
+  /// sums[row][lane], likewise, of input [padded columns][lanes].
+  void (*several)(const PanelWeights& weights, int64_t panel, const float* input, float* sums);
+};
+
+/// For one target, which must be among supported_targets(). A sum does not depend on the panels
+/// that are computed before or beside it.
+PanelKernel panel_kernel(Target target);
+
+/// The oracle.
+PanelKernel panel_reference();
+
+/// Vectors that several() takes at most, on any target.
+inline constexpr int64_t kMostPanelLanes = 16;
+
+/// Sums of one panel with one block of vectors, [vector][row of the panel].
+using PanelSums = std::array<float, kMostPanelLanes * kPanelRows>;
+
+/// A product with any number of vectors. Immutable.
+class PanelProduct {
+ public:
+  PanelProduct(const PanelKernel& kernel, const PanelShape& shape)
+      : kernel_(kernel), columns_(shape.columns), padded_(shape.padded_columns()) {}
+
+  /// Floats that `count` vectors take, laid out as run() wants them.
+  [[nodiscard]] int64_t input_floats(int64_t count) const {
+    return blocks(count) * block(count) * padded_;
+  }
+  /// What input_floats() is at most, whatever the target.
+  static int64_t most_input_floats(const PanelShape& shape, int64_t count);
+  /// Lays vector `index` of `count` out; its elements are `stride` apart.
+  void load(const float* vector, int64_t stride, int64_t index, int64_t count, float* input) const;
+
+  /// Vectors that one call of run() takes.
+  [[nodiscard]] int64_t block(int64_t count) const {
+    return count < kernel_.least_several ? 1 : kernel_.lanes;
+  }
+  [[nodiscard]] int64_t blocks(int64_t count) const {
+    return (count + block(count) - 1) / block(count);
+  }
+  /// sums[vector - b * block(count)][kPanelRows] of the vectors of block `b`; rows that the panel
+  /// does not have are zero.
+  void run(const PanelWeights& weights, int64_t panel, const float* input, int64_t count, int64_t b,
+           float* sums) const;
+
+ private:
+  PanelKernel kernel_;
+  int64_t columns_;
+  int64_t padded_;
+};
+
+}  // namespace strata::kernels

@@ -1,0 +1,190 @@
+// See panel_weights.h. Slots are filled greedily: the window begins at the column that some row of
+// the group waits for longest, and every row whose next column it reaches puts its weight in. Rows
+// of a panel that have about as many weights share a group, so that they end together.
+#include "kernels/sparse_gemm/panel_weights.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdlib>
+#include <limits>
+#include <numeric>
+#include <utility>
+#include <vector>
+
+namespace strata::kernels {
+namespace {
+
+int64_t round_up(int64_t value, int64_t to) { return (value + to - 1) / to * to; }
+
+constexpr uint32_t kPlaceMask = (1U << kWindowBits) - 1;
+static_assert(kWindowColumns == int64_t{1} << kWindowBits);
+
+struct Entry {
+  uint32_t column = 0;
+  float weight = 0;
+};
+
+/// The non-zeros by rows.
+struct Rows {
+  std::vector<uint32_t> begin;  ///< [row + 1]
+  std::vector<Entry> entries;
+
+  [[nodiscard]] uint32_t count(int64_t row) const {
+    return begin[static_cast<size_t>(row) + 1] - begin[static_cast<size_t>(row)];
+  }
+};
+
+Rows rows_of(const PanelShape& shape, std::span<const uint32_t> positions,
+             std::span<const float> values) {
+  const int64_t matrix_rows = shape.gates * shape.units;
+  const auto place = [&](uint32_t position) -> std::pair<size_t, uint32_t> {
+    if (!shape.by_input) {
+      return {static_cast<size_t>(position / shape.columns),
+              static_cast<uint32_t>(position % shape.columns)};
+    }
+    const int64_t matrix = position / (matrix_rows * shape.columns);
+    const int64_t within = position % (matrix_rows * shape.columns);
+    return {static_cast<size_t>(matrix * matrix_rows + within % matrix_rows),
+            static_cast<uint32_t>(within / matrix_rows)};
+  };
+  Rows rows;
+  rows.begin.resize(static_cast<size_t>(shape.rows()) + 1);
+  for (const uint32_t position : positions) ++rows.begin[place(position).first + 1];
+  std::partial_sum(rows.begin.begin(), rows.begin.end(), rows.begin.begin());
+  rows.entries.resize(positions.size());
+  std::vector<uint32_t> next(rows.begin.begin(), rows.begin.end() - 1);
+  for (size_t i = 0; i < positions.size(); ++i) {
+    const auto [row, column] = place(positions[i]);
+    rows.entries[next[row]++] = {column, values[i]};
+  }
+  return rows;
+}
+
+/// What a slot holds before there is memory for all of them.
+struct Slots {
+  std::vector<uint32_t> weights;
+  std::vector<uint16_t> windows;
+
+  /// `lanes` are the weights left of each row.
+  void fill(std::array<std::span<const Entry>, kSlotRows> lanes, int64_t last_window) {
+    constexpr uint32_t kNone = std::numeric_limits<uint32_t>::max();
+    for (;;) {
+      uint32_t first = kNone;
+      for (const auto& lane : lanes) {
+        if (!lane.empty()) first = std::min(first, lane.front().column);
+      }
+      if (first == kNone) return;
+      const int64_t window = std::min(int64_t{first} / kWindowStep, last_window);
+      windows.push_back(static_cast<uint16_t>(window));
+      for (auto& lane : lanes) {
+        const int64_t offset =
+            lane.empty() ? kWindowColumns : lane.front().column - window * kWindowStep;
+        if (offset < kWindowColumns) {
+          weights.push_back(encode_weight(lane.front().weight, static_cast<uint32_t>(offset)));
+          lane = lane.subspan(1);
+        } else {
+          weights.push_back(0);
+        }
+      }
+    }
+  }
+};
+
+template <typename T>
+Result<AlignedBuffer<T>> copy_of(const std::vector<T>& from, const std::string& purpose) {
+  STRATA_ASSIGN_OR_RETURN(auto buffer, AlignedBuffer<T>::create(from.size(), purpose));
+  std::copy(from.begin(), from.end(), buffer.data());
+  return buffer;
+}
+
+}  // namespace
+
+int64_t PanelShape::units_per_panel() const {
+  constexpr int64_t kWantedPanels = 16;
+  const int64_t most = kPanelRows / gates / kSlotRows * kSlotRows;
+  return std::clamp(round_up((units + kWantedPanels - 1) / kWantedPanels, kSlotRows), kSlotRows,
+                    most);
+}
+
+int64_t PanelShape::padded_columns() const {
+  return std::max(round_up(columns, kWindowStep), kWindowColumns);
+}
+
+PanelUnits units_of_panel(const PanelShape& shape, int64_t panel) {
+  const int64_t per_matrix = shape.panels_per_matrix();
+  const int64_t begin = panel % per_matrix * shape.units_per_panel();
+  return {panel / per_matrix, begin, std::min(begin + shape.units_per_panel(), shape.units)};
+}
+
+uint32_t encode_weight(float weight, uint32_t place) {
+  constexpr uint32_t kMagnitude = 0x7fffffff;
+  constexpr uint32_t kInfinity = 0x7f800000;
+  constexpr uint32_t kStep = kPlaceMask + 1;
+  const auto bits = std::bit_cast<uint32_t>(weight);
+  const uint32_t encoded = (bits & ~kPlaceMask) | place;
+  const int32_t above = static_cast<int32_t>(bits & kPlaceMask) - static_cast<int32_t>(place);
+  if (above > static_cast<int32_t>(kStep / 2) && ((encoded + kStep) & kMagnitude) < kInfinity) {
+    return encoded + kStep;
+  }
+  if (-above > static_cast<int32_t>(kStep / 2) && (encoded & kMagnitude) >= kStep) {
+    return encoded - kStep;
+  }
+  return encoded;
+}
+
+Result<PackedPanels> PackedPanels::pack(const PanelShape& shape,
+                                        std::span<const uint32_t> positions,
+                                        std::span<const float> values, const std::string& purpose) {
+  const int64_t last_window = (shape.padded_columns() - kWindowColumns) / kWindowStep;
+  if (last_window > std::numeric_limits<uint16_t>::max()) {
+    return unsupported(purpose + " have " + std::to_string(shape.columns) +
+                       " columns, too many for the runtime");
+  }
+  const Rows rows = rows_of(shape, positions, values);
+  const int64_t width = shape.units_per_panel();
+  const int64_t groups = shape.groups_per_panel();
+  Slots slots;
+  slots.weights.reserve(positions.size() + positions.size() / 2);
+  std::vector<uint32_t> group_begin = {0};
+  std::vector<uint8_t> row_of;
+  std::vector<int64_t> order(static_cast<size_t>(groups * kSlotRows));
+  for (int64_t panel = 0; panel < shape.panels(); ++panel) {
+    const PanelUnits units = units_of_panel(shape, panel);
+    // The row of the matrices, or -1 for a number within the panel that no row has.
+    const auto row_at = [&](int64_t index) -> int64_t {
+      const int64_t gate = index / width;
+      const int64_t unit = units.begin + index % width;
+      if (gate >= shape.gates || unit >= units.end) return -1;
+      return (units.matrix * shape.gates + gate) * shape.units + unit;
+    };
+    const auto count = [&](int64_t index) {
+      const int64_t row = row_at(index);
+      return row < 0 ? 0 : rows.count(row);
+    };
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(),
+                     [&](int64_t a, int64_t b) { return count(a) > count(b); });
+    for (int64_t group = 0; group < groups; ++group) {
+      std::array<std::span<const Entry>, kSlotRows> lanes;
+      for (int64_t lane = 0; lane < kSlotRows; ++lane) {
+        const int64_t index = order[static_cast<size_t>(group * kSlotRows + lane)];
+        row_of.push_back(static_cast<uint8_t>(index));
+        const int64_t row = row_at(index);
+        if (row < 0) continue;
+        lanes[static_cast<size_t>(lane)] =
+            std::span(rows.entries).subspan(rows.begin[static_cast<size_t>(row)], rows.count(row));
+      }
+      slots.fill(lanes, last_window);
+      group_begin.push_back(static_cast<uint32_t>(slots.windows.size()));
+    }
+  }
+  PackedPanels packed;
+  STRATA_ASSIGN_OR_RETURN(packed.slots_, copy_of(slots.weights, purpose));
+  STRATA_ASSIGN_OR_RETURN(packed.windows_, copy_of(slots.windows, purpose));
+  STRATA_ASSIGN_OR_RETURN(packed.group_begin_, copy_of(group_begin, purpose));
+  STRATA_ASSIGN_OR_RETURN(packed.rows_, copy_of(row_of, purpose));
+  return packed;
+}
+
+}  // namespace strata::kernels
