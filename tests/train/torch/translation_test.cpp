@@ -183,8 +183,8 @@ std::unique_ptr<Network> network_of(const sparse::NestedModel& nested) {
     }
     const at::NoGradGuard no_grad;
     for (const size_t p : network->vectors()) {
-      const auto& values = nested.vectors[static_cast<size_t>(level)].at(
-          nested.model.parameters[p].name);
+      const auto& values =
+          nested.vectors[static_cast<size_t>(level)].at(nested.model.parameters[p].name);
       std::copy(values.begin(), values.end(), network->vector(level, p).data_ptr<float>());
     }
     network->refresh(level);
