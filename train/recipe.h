@@ -34,6 +34,7 @@ struct Recipe {
     bool share_embeddings = true;
     double dropout = 0.6;
     bool keep_ends_dense = true;
+    std::string start;
   } model;
 
   struct Data {

@@ -71,6 +71,9 @@ const std::vector<Key>& recipe_keys() {
           "The first layer and the classifier keep all their weights in every level; they count "
           "in `levels.weights`. Of a gat, the last projection alone; of a gnmt, embeddings and "
           "output."),
+      KEY(model.start, kAny,
+          "A .strata file of the same architecture whose least sparse level training begins with, "
+          "such as a dense one; empty begins with random weights."),
 
       KEY(data.dir, kAny,
           "Directory of the data set, the .npz file of a graph, or a tab-separated file of "

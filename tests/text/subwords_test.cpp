@@ -75,5 +75,21 @@ TEST(Subwords, RefuseWhatIsNoVocabulary) {
   });
 }
 
+TEST(Subwords, SurviveDamage) {
+  const std::string whole = Subwords::learn(sentences(), 80).bytes();
+  rc::check([&] {
+    std::string bytes = whole;
+    const auto changes = *rc::gen::inRange(1, 8);
+    for (int i = 0; i < changes; ++i) {
+      bytes[*rc::gen::inRange(size_t{0}, bytes.size())] = *rc::gen::arbitrary<char>();
+    }
+    try {
+      const Subwords subwords = Subwords::from_bytes(bytes);
+      (void)subwords.decode(subwords.encode("Ein Hund schläft im Garten."));
+    } catch (const Error&) {  // refused
+    }
+  });
+}
+
 }  // namespace
 }  // namespace strata::text

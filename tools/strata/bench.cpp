@@ -19,6 +19,7 @@
 #include "tools/strata/node_inputs.h"
 #include "tools/strata/others_load.h"
 #include "tools/strata/output_file.h"
+#include "tools/strata/sentences.h"
 #include "tools/strata/table.h"
 #include "tools/strata/verb.h"
 #include "train/error.h"
@@ -162,7 +163,9 @@ class BenchVerb : public Verb {
              "  strata bench r50.strata --vs alone   what nesting costs: each level stored alone\n"
              "  strata bench r50.strata --vs libtorch,alone --runs 100\n"
              "  strata bench r50.strata --threads 1 --level 0 --steps   where the time goes\n"
-             "  strata bench cora.strata --data cora.npz") {}
+             "  strata bench cora.strata --data cora.npz\n"
+             "  strata bench en-de.strata --graph decode --vs libtorch   one step of translating") {
+  }
 
   void declare(CLI::App& app) override {
     app.add_option("FILE", file_, "The .strata file")->required();
@@ -184,6 +187,8 @@ class BenchVerb : public Verb {
     app.add_flag("--steps", steps_, "Also the time of every step");
     app.add_option("--data", data_, "The .npz file of the graph that a model of graphs is timed on")
         ->type_name("FILE");
+    app.add_option("--graph", graph_, "Of a model of several graphs: which one, such as encode")
+        ->type_name("NAME");
     app.add_option("-o,--output", output_, "Also write the JSON to FILE")->type_name("FILE");
   }
 
@@ -206,6 +211,7 @@ class BenchVerb : public Verb {
     if (level_option_->count() > 0) check_level(level_, model.nested.level_count, file_);
     runtime::SessionOptions session_options;
     session_options.threads = threads;
+    session_options.graph = graph_;
     std::optional<NodeInputs> graph;
     if (classifies_nodes(model.reader->model())) {
       if (data_.empty()) {
@@ -223,6 +229,13 @@ class BenchVerb : public Verb {
       graph_views = graph->views();
       inputs = graph_views;
     }
+    // The encoder of a translator reads whole sentences.
+    const std::vector<int32_t> lengths = {static_cast<int32_t>(inputs[0].elements)};
+    std::vector<runtime::InputView> sentence;
+    if (translates(model.reader->model()) && inputs.size() == 2) {
+      sentence = {inputs[0], lengths};
+      inputs = sentence;
+    }
 
     std::vector<int> levels;
     std::vector<Contender> contenders;
@@ -238,18 +251,7 @@ class BenchVerb : public Verb {
 #ifdef STRATA_TORCH_VERSION
     std::unique_ptr<LibtorchPeer> torch;
     if (is_peer(kLibtorch)) {
-      if (inputs.size() != 1 || buffers.outputs().size() != 1) {
-        throw Error("'" + file_ + "' cannot be compared with libtorch: its graph must have one " +
-                    "input and one output");
-      }
-      const runtime::InputView& input = inputs.front();
-      if (input.type != graph::DataType::kFloat32) {
-        throw Error("'" + file_ +
-                    "' cannot be compared with libtorch: its input is not of float32");
-      }
-      torch = std::make_unique<LibtorchPeer>(
-          model.nested, threads, std::span(static_cast<const float*>(input.data), input.elements),
-          buffers.outputs().front().elements);
+      torch = std::make_unique<LibtorchPeer>(model.nested, session_options, *session, inputs);
       contenders.push_back({kLibtorch, [&torch] { torch->run(); }, {}});
     }
 #endif
@@ -287,6 +289,7 @@ class BenchVerb : public Verb {
     document["model"] = model_json(*model.reader);
     document["threads"] = threads;
     document["batch"] = 1;
+    if (!graph_.empty()) document["graph"] = graph_;
     document["memory_bytes"] = {{"weights", session->memory().weights},
                                 {"activations", session->memory().activations}};
     document["levels"] = Json::array();
@@ -353,6 +356,7 @@ class BenchVerb : public Verb {
 
   std::string file_;
   std::string data_;
+  std::string graph_;
   int threads_ = 0;
   std::vector<std::string> peers_;
   int64_t runs_ = 0;

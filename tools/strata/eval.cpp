@@ -65,27 +65,32 @@ class EvalVerb : public Verb {
              "  strata eval photos.strata --data photos/\n"
              "  strata eval photos.strata --data photos/ --switch-points -o eval.json\n"
              "  strata eval photos.strata --data photos/ --level 0 --limit 1000 --json\n"
-             "  strata eval cora.strata --data cora.npz --switch-points") {}
+             "  strata eval cora.strata --data cora.npz --switch-points\n"
+             "  strata eval en-de.strata --data multi30k/test_2016_flickr --beam 5") {}
 
   void declare(CLI::App& app) override {
     app.add_option("FILE", file_, "The .strata file")->required();
     app.add_option(
            "--data", data_,
-           "Data set: image folders, CIFAR-10 binary, IDX, or the .npz file of a graph; its "
-           "test split is used")
+           "Data set: image folders, CIFAR-10 binary, IDX, or the .npz file of a graph, whose "
+           "test split is used; or parallel text, without the ending that names its language")
         ->type_name("DIR")
         ->required();
     level_option_ = app.add_option("--level", level_, "Only this level")->type_name("K");
     switch_option_ = app.add_option("--switch-points", switch_images_,
                                     "Also from every level to every sparser one, before every "
-                                    "step, on N images or nodes "
+                                    "step, on N images, nodes or sentences "
                                     "spread over the classes (default: 1000)")
                          ->option_text("[N]")
                          ->expected(0, 1);
     app.add_option("--threads", threads_, "Images at a time (default: one per core)")
         ->type_name("N")
         ->check(CLI::Range(1, kMaxThreads).description(""));
-    app.add_option("--limit", limit_, "At most N images or nodes, spread over the classes")
+    app.add_option("--beam", beam_, "Hypotheses of a translator's beam search (default: 5)")
+        ->type_name("N")
+        ->check(CLI::Range(int64_t{1}, int64_t{64}).description(""));
+    app.add_option("--limit", limit_,
+                   "At most N images, nodes or sentences, spread over the classes")
         ->type_name("N")
         ->check(CLI::Range(int64_t{1}, INT64_MAX).description(""));
     app.add_flag("--convert", convert_, "Make images of another size or colour fit");
@@ -104,9 +109,9 @@ class EvalVerb : public Verb {
     const OpenedModel model = open_model(file_);
     const int level_count = model.nested.level_count;
     if (level_option_->count() > 0) check_level(level_, level_count, file_);
-    const auto evaluator =
-        make_evaluator(console, model.reader,
-                       {.data = data_, .limit = limit_, .convert = convert_, .threads = threads});
+    const auto evaluator = make_evaluator(
+        console, model.reader,
+        {.data = data_, .limit = limit_, .convert = convert_, .threads = threads, .beam = beam_});
     const Metric metric = evaluator->metric();
 
     std::vector<int> levels;
@@ -137,6 +142,10 @@ class EvalVerb : public Verb {
                         {"images", all}};
     document["metric"] = metric.name;
     document["unit"] = metric.unit;
+    if (!evaluator->signature().empty()) {
+      document["signature"] = evaluator->signature();
+      document["beam"] = beam_;
+    }
     document["threads"] = threads;
     document["levels"] = Json::array();
     for (const int level : levels) {
@@ -182,6 +191,10 @@ class EvalVerb : public Verb {
     document["build"] = build_json();
 
     std::string text = level_table(document["levels"], metric, evaluator->sample_unit());
+    if (!evaluator->signature().empty()) {
+      text +=
+          metric.title + "|" + evaluator->signature() + ", beam " + std::to_string(beam_) + "\n";
+    }
     if (!points.empty()) {
       text += "\n" + metric.name + " of changing level, on " + format_count(some) + " " +
               evaluator->sample_unit() + "\n" + switch_point_table(document["switch_points"]);
@@ -210,6 +223,7 @@ class EvalVerb : public Verb {
   std::string switch_images_;
   int threads_ = 0;
   int64_t limit_ = 0;
+  int64_t beam_ = 5;
   bool convert_ = false;
   std::string output_;
   CLI::Option* level_option_ = nullptr;

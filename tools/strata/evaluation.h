@@ -18,10 +18,13 @@
 namespace strata::cli {
 
 struct EvaluationOptions {
-  std::string data;      ///< image folders, CIFAR-10 binary, IDX, or the .npz file of a graph
+  /// Image folders, CIFAR-10 binary, IDX, the .npz file of a graph, or parallel text (the path
+  /// without its language, or a tab-separated file).
+  std::string data;
   int64_t limit = 0;     ///< at most so many samples, spread over the classes; 0: all
   bool convert = false;  ///< make images of another size or colour fit
   int threads = 1;
+  int64_t beam = 5;  ///< hypotheses of a translator
 };
 
 /// A model and the test split of a data set.
@@ -35,7 +38,9 @@ class Evaluator {
   [[nodiscard]] virtual const std::vector<runtime::StepInfo>& steps() const = 0;
   [[nodiscard]] virtual std::string data_name() const = 0;
   [[nodiscard]] virtual Metric metric() const { return {}; }
-  [[nodiscard]] virtual std::string sample_unit() const = 0;  ///< "images", "nodes"
+  /// How the metric is computed, where there are several ways; else empty.
+  [[nodiscard]] virtual std::string signature() const { return {}; }
+  [[nodiscard]] virtual std::string sample_unit() const = 0;  ///< "images", "nodes", "sentences"
 
   /// How many samples measure() looks at; `limit` 0: all that were loaded.
   [[nodiscard]] virtual int64_t sample_count(int64_t limit) const = 0;
@@ -63,6 +68,8 @@ std::vector<std::unique_ptr<Evaluator>> make_image_evaluators(
     const EvaluationOptions& options);
 std::unique_ptr<Evaluator> make_node_evaluator(const std::shared_ptr<const format::Reader>& reader,
                                                const EvaluationOptions& options);
+std::unique_ptr<Evaluator> make_translation_evaluator(
+    const std::shared_ptr<const format::Reader>& reader, const EvaluationOptions& options);
 
 /// Steps below `step` run at level `from`, the others at `to`.
 struct SwitchPoint {

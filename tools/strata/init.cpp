@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "format/writer.h"
+#include "models/gnmt.h"
 #include "models/resnet.h"
 #include "sparse/allocation.h"
 #include "sparse/nested_model.h"
@@ -65,13 +66,15 @@ class InitVerb : public Verb {
              "  strata init resnet50 --level-weights 5.38,13.38 --level-flops 4.47,14.97 "
              "-o r50.strata\n"
              "  strata init resnet20 --input 1x1x28x28 --classes 10 --level-weights 5,13,30 "
-             "--values f16 -o small.strata") {}
+             "--values f16 -o small.strata\n"
+             "  strata init gnmt --level-weights 5,13 -o gnmt.strata") {}
 
   void declare(CLI::App& app) override {
     std::string names;
     for (const std::string& name : models::resnet_names()) {
       names += (names.empty() ? "" : ", ") + name;
     }
+    names += ", gnmt, gnmt-mlperf";
     app.add_option("ARCH", architecture_, "The architecture: " + names)->required();
     app.add_option("--input", input_, "Shape of one input (default: the architecture's)")
         ->type_name("1xCxHxW");
@@ -96,9 +99,19 @@ class InitVerb : public Verb {
         ->check(CLI::IsMember({"f32", "f16", "int8"}).description(""));
     app.add_option("--seed", seed_, "The same seed gives the same file (default: 1)")
         ->type_name("N");
-    app.add_option("--width", width_, "Channels of the first stage (default: the architecture's)")
+    app.add_option("--width", width_,
+                   "Channels of the first stage, or of every layer of a gnmt (default: the "
+                   "architecture's)")
         ->type_name("N")
         ->check(CLI::Range(int64_t{1}, int64_t{4096}).description(""));
+    app.add_option("--layers", layers_,
+                   "LSTM layers of a gnmt's encoder and of its decoder (default: the "
+                   "architecture's)")
+        ->type_name("N")
+        ->check(CLI::Range(int64_t{2}, int64_t{32}).description(""));
+    app.add_option("--vocabulary", vocabulary_, "Sub-words of a gnmt (default: the architecture's)")
+        ->type_name("N")
+        ->check(CLI::Range(int64_t{4}, int64_t{1'000'000}).description(""));
     app.add_option("--classes", classes_, "Outputs (default: the architecture's)")
         ->type_name("N")
         ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}).description(""));
@@ -112,7 +125,9 @@ class InitVerb : public Verb {
     const auto method = value_or_throw(sparse::parse_allocation_method(allocation_));
     check_output(output_, {});
 
-    const graph::Model model = value_or_throw(models::resnet(config()));
+    const graph::Model model = models::is_gnmt(architecture_)
+                                   ? value_or_throw(models::gnmt(gnmt_config()))
+                                   : value_or_throw(models::resnet(config()));
     sparse::NestedModel nested =
         value_or_throw(sparse::random_nested_model(model, budgets, method, seed_));
     stop_if_interrupted();
@@ -166,7 +181,23 @@ class InitVerb : public Verb {
     return budgets;
   }
 
+  [[nodiscard]] models::GnmtConfig gnmt_config() const {
+    if (!input_.empty() || classes_) {
+      throw UsageError("--input and --classes are for images; '" + architecture_ +
+                       "' has --width, --layers and --vocabulary");
+    }
+    models::GnmtConfig config = value_or_throw(models::gnmt_config(architecture_));
+    if (width_) config.width = *width_;
+    if (layers_) config.encoder_layers = config.decoder_layers = *layers_;
+    if (vocabulary_) config.vocabulary = *vocabulary_;
+    return config;
+  }
+
   [[nodiscard]] models::ResNetConfig config() const {
+    if (layers_ || vocabulary_) {
+      throw UsageError("--layers and --vocabulary are for translators; '" + architecture_ +
+                       "' has neither");
+    }
     models::ResNetConfig config = value_or_throw(models::resnet_config(architecture_));
     if (!input_.empty()) {
       const InputShape shape = parse_input(input_);
@@ -194,6 +225,7 @@ class InitVerb : public Verb {
   uint64_t seed_ = 1;
   std::optional<int64_t> width_;
   std::optional<int64_t> classes_;
+  std::optional<int64_t> layers_, vocabulary_;
   std::string output_;
 };
 

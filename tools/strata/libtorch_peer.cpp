@@ -1,6 +1,7 @@
 #include "tools/strata/libtorch_peer.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include <dlfcn.h>
 
@@ -25,15 +26,30 @@ bool set_blas_threads(int threads) {
 
 }  // namespace
 
-LibtorchPeer::LibtorchPeer(const sparse::NestedModel& nested, int threads,
-                           std::span<const float> input, size_t output_size)
-    : input_(input), output_(output_size) {
+LibtorchPeer::LibtorchPeer(const sparse::NestedModel& nested,
+                           const runtime::SessionOptions& options, const runtime::Session& session,
+                           std::span<const runtime::InputView> inputs)
+    : options_(options) {
+  const auto shape_of = [](const graph::ValueInfo& value) {
+    std::vector<int64_t> shape;
+    for (const graph::Dim& dim : value.shape) shape.push_back(dim.value());
+    return shape;
+  };
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    inputs_.push_back({inputs[i].data, inputs[i].type, shape_of(session.inputs()[i])});
+  }
+  size_t elements = 1;
+  for (const int64_t size : shape_of(session.outputs().front())) {
+    elements *= static_cast<size_t>(size);
+  }
+  output_.resize(elements);
+  const int threads = options.threads;
   if (threads == 1) {
-    use(nested, threads, 1);
+    use(nested, 1);
     return;
   }
   const auto trial = [&](int blas_threads) {
-    use(nested, threads, blas_threads);
+    use(nested, blas_threads);
     std::vector<Contender> alone;
     alone.push_back({"libtorch", [this] { run(); }, {}});
     TimingOptions timing;
@@ -41,16 +57,18 @@ LibtorchPeer::LibtorchPeer(const sparse::NestedModel& nested, int threads,
     time_in_turns(alone, timing);
     return quantile(alone.front().ms, 0.5);
   };
-  if (trial(1) < trial(threads)) use(nested, threads, 1);
+  if (trial(1) < trial(threads)) use(nested, 1);
 }
 
 LibtorchPeer::~LibtorchPeer() = default;
 
-void LibtorchPeer::use(const sparse::NestedModel& nested, int threads, int blas_threads) {
+void LibtorchPeer::use(const sparse::NestedModel& nested, int blas_threads) {
   stop_if_interrupted();
   const bool has_openblas = set_blas_threads(blas_threads);
   train::TorchModelOptions options;
-  options.threads = threads;
+  options.threads = options_.threads;
+  options.graph = options_.graph;
+  options.bindings = options_.bindings;
   model_ = std::make_unique<train::TorchModel>(nested, options);
   description_ = model_->description();
   if (has_openblas) {
@@ -59,6 +77,18 @@ void LibtorchPeer::use(const sparse::NestedModel& nested, int threads, int blas_
   }
 }
 
-void LibtorchPeer::run() { model_->run(input_, 1, output_); }
+void LibtorchPeer::run() {
+  if (inputs_.size() > 1 || inputs_.front().type != graph::DataType::kFloat32) {
+    model_->run(inputs_, output_);
+    return;
+  }
+  // One float tensor: the memory layout that was found fastest is its caller's business.
+  const train::TorchInput& input = inputs_.front();
+  const size_t elements = std::accumulate(
+      input.shape.begin(), input.shape.end(), size_t{1},
+      [](size_t product, int64_t size) { return product * static_cast<size_t>(size); });
+  model_->run(std::span(static_cast<const float*>(input.data), elements), input.shape.front(),
+              output_);
+}
 
 }  // namespace strata::cli

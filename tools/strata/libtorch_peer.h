@@ -6,11 +6,13 @@
 #include <string>
 #include <vector>
 
+#include "runtime/session.h"
 #include "sparse/nested_model.h"
 
 namespace strata::train {
 class TorchModel;
-}
+struct TorchInput;
+}  // namespace strata::train
 
 namespace strata::cli {
 
@@ -19,8 +21,9 @@ class LibtorchPeer {
   /// Besides the memory layout, which TorchModel chooses, tries one and `threads` threads for
   /// OpenBLAS and keeps what is faster here: libtorch passes its number of threads on to OpenMP,
   /// not to OpenBLAS, which otherwise takes all cores whatever was asked for.
-  LibtorchPeer(const sparse::NestedModel& nested, int threads, std::span<const float> input,
-               size_t output_size);
+  /// `session` runs the same graph on `inputs`, which must outlive this; `options` made it.
+  LibtorchPeer(const sparse::NestedModel& nested, const runtime::SessionOptions& options,
+               const runtime::Session& session, std::span<const runtime::InputView> inputs);
   ~LibtorchPeer();
   LibtorchPeer(const LibtorchPeer&) = delete;
   LibtorchPeer& operator=(const LibtorchPeer&) = delete;
@@ -29,10 +32,11 @@ class LibtorchPeer {
   [[nodiscard]] const std::string& description() const { return description_; }
 
  private:
-  void use(const sparse::NestedModel& nested, int threads, int blas_threads);
+  void use(const sparse::NestedModel& nested, int blas_threads);
 
   std::unique_ptr<train::TorchModel> model_;
-  std::span<const float> input_;
+  runtime::SessionOptions options_;
+  std::vector<train::TorchInput> inputs_;
   std::vector<float> output_;
   std::string description_;
 };

@@ -140,6 +140,7 @@ std::vector<std::unique_ptr<Verb>> all_verbs(const CLI::App& root) {
   verbs.push_back(make_inspect_verb());
   verbs.push_back(make_eval_verb());
   verbs.push_back(make_classify_verb());
+  verbs.push_back(make_translate_verb());
   verbs.push_back(make_bench_verb());
   verbs.push_back(make_profile_verb());
   verbs.push_back(make_qos_verb());

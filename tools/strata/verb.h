@@ -50,6 +50,7 @@ std::unique_ptr<Verb> make_bench_verb();
 std::unique_ptr<Verb> make_profile_verb();
 std::unique_ptr<Verb> make_qos_verb();
 std::unique_ptr<Verb> make_top_verb();
+std::unique_ptr<Verb> make_translate_verb();
 std::unique_ptr<Verb> make_import_verb();
 std::unique_ptr<Verb> make_compress_verb();
 std::unique_ptr<Verb> make_export_verb();

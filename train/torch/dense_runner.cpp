@@ -149,9 +149,6 @@ Level TorchModel::Implementation::level_of(const sparse::NestedModel& nested,
                                   ? &nested.model.graphs.front()
                                   : nested.model.find_graph(options.graph);
   if (graph == nullptr) throw Error("the model has no graph '" + options.graph + "'");
-  if (graph->outputs.size() != 1) {
-    throw Error("graph '" + graph->name + "' must have one output");
-  }
   const int level = options.level < 0 ? nested.level_count - 1 : options.level;
   Level result{nested.model, *graph, level_tensors(nested, level)};
   if (options.fold) fold(result);

@@ -36,7 +36,7 @@ struct TorchInput {
   std::vector<int64_t> shape;
 };
 
-/// One output. Not for several threads at once.
+/// The first output of a graph. Not for several threads at once.
 class TorchModel {
  public:
   /// Throws Error: a level or graph that does not exist, an operator that it cannot execute.

@@ -129,6 +129,31 @@ void Network::copy_vectors(int from, int to) {
   for (const size_t p : vectors_) vector(to, p).copy_(vector(from, p));
 }
 
+void Network::start_from(const sparse::NestedModel& stored) {
+  const at::NoGradGuard no_grad;
+  if (stored.model.parameters != model_.parameters || stored.model.constants != model_.constants) {
+    throw Error("training cannot begin with a '" + stored.model.name +
+                "' whose parameters and constants (sizes, vocabulary) are not those of the "
+                "recipe's '" +
+                model_.name + "'");
+  }
+  const int level = stored.level_count - 1;
+  const auto tensor_of_values = [](const std::vector<float>& values, const at::Tensor& like) {
+    const at::Tensor row_major_tensor = at::empty(like.sizes(), at::kFloat);
+    std::copy(values.begin(), values.end(), row_major_tensor.data_ptr<float>());
+    return row_major_tensor;
+  };
+  for (const size_t p : weights_) {
+    const sparse::NestedTensor& tensor = stored.weights.at(model_.parameters[p].name);
+    shared_[p].copy_(tensor_of_values(sparse::densify(tensor, level), shared_[p]));
+  }
+  for (const size_t p : vectors_) {
+    const std::vector<float>& values =
+        stored.vectors[static_cast<size_t>(level)].at(model_.parameters[p].name);
+    for (LevelTensors& tensors : levels_) tensors[p].copy_(tensor_of_values(values, tensors[p]));
+  }
+}
+
 void Network::refresh(int level) {
   const at::NoGradGuard no_grad;
   const auto k = static_cast<size_t>(level);

@@ -61,6 +61,9 @@ class Network {
   [[nodiscard]] std::vector<float> weight_values(size_t parameter) const;
   void set_mask(int level, size_t parameter, std::span<const uint8_t> bytes);
   void copy_vectors(int from, int to);
+  /// Takes weights and vectors from the least sparse level of a stored model; masks stay. Throws
+  /// Error if the parameters are not the same.
+  void start_from(const sparse::NestedModel& stored);
 
   /// Makes a level's forward pass see the shared weights under its mask as they are now.
   void refresh(int level);

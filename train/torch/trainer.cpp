@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/file.h"
+#include "format/reader.h"
 #include "format/writer.h"
 #include "sparse/accounting.h"
 #include "train/error.h"
@@ -132,6 +133,10 @@ Run::Run(const TrainOptions& options)
                          : static_cast<int>(recipe_.levels.weights.size());
   network_ = std::make_unique<Network>(task_->model(), levels, static_cast<uint64_t>(recipe_.seed),
                                        device, task_->initialisation());
+  if (!recipe_.model.start.empty()) {
+    const auto reader = value_or_throw(format::Reader::open(recipe_.model.start));
+    network_->start_from(value_or_throw(reader->read_all()));
+  }
   algorithm_ = make_algorithm(recipe_, *network_, *task_);
   if (task_->has_validation()) best_ = std::make_unique<BestState>(*network_);
   loss_sums_ = at::zeros({levels, 2}, at::kDouble);

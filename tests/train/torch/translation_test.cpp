@@ -170,6 +170,56 @@ INSTANTIATE_TEST_SUITE_P(Sizes, TranslatorParity,
                          ::testing::Values(Size{2, 16, true}, Size{3, 24, false},
                                            Size{4, 7, true}));
 
+/// The network that a file holds, for libtorch.
+std::unique_ptr<Network> network_of(const sparse::NestedModel& nested) {
+  auto network = std::make_unique<Network>(nested.model, nested.level_count, 1, at::kCPU);
+  network->start_from(nested);
+  for (int level = 0; level < nested.level_count; ++level) {
+    for (const size_t p : network->weights()) {
+      const auto& tensor = nested.weights.at(nested.model.parameters[p].name);
+      std::vector<uint8_t> mask;
+      for (const float value : sparse::densify(tensor, level)) mask.push_back(value != 0 ? 1 : 0);
+      network->set_mask(level, p, mask);
+    }
+    const at::NoGradGuard no_grad;
+    for (const size_t p : network->vectors()) {
+      const auto& values =
+          nested.vectors[static_cast<size_t>(level)].at(nested.model.parameters[p].name);
+      std::copy(values.begin(), values.end(), network->vector(level, p).data_ptr<float>());
+    }
+    network->refresh(level);
+  }
+  return network;
+}
+
+/// With a trained translator and a parallel text, named in the environment.
+TEST(Translator, TranslatesATestSetAsLibtorchDoes) {
+  const char* model = std::getenv("STRATA_TRANSLATOR");
+  const char* data = std::getenv("STRATA_PARALLEL_TEXT");
+  if (model == nullptr || data == nullptr) {
+    GTEST_SKIP() << "name a model in STRATA_TRANSLATOR and a text in STRATA_PARALLEL_TEXT";
+  }
+  const auto reader = format::Reader::open(model).value();
+  const auto network = network_of(reader->read_all().value());
+  const text::Subwords subwords = text::Subwords::of(reader->model());
+  const auto& metadata = reader->model().metadata;
+  const std::vector<EncodedPair> pairs = encode_pairs(
+      subwords, text::load_parallel(data, {metadata.at("source"), metadata.at("target")}), 0);
+  const at::NoGradGuard no_grad;
+  for (const int64_t beam : {1, 5}) {
+    const auto translator = runtime::Translator::create(reader, {.beam = beam}).value();
+    for (int level = 0; level < reader->level_count(); ++level) {
+      const auto expected =
+          translate_all(*network, pairs, network->fixed_route(level), {.beam = beam});
+      size_t different = 0;
+      for (size_t i = 0; i < pairs.size(); ++i) {
+        if (translator->translate(pairs[i].source, level).value().words != expected[i]) ++different;
+      }
+      EXPECT_EQ(different, 0U) << "of " << pairs.size() << ", level " << level << ", beam " << beam;
+    }
+  }
+}
+
 TEST(Translator, HasDefinedResultsAndClearErrors) {
   models::GnmtConfig config = models::gnmt_config("gnmt").value();
   config.vocabulary = 40;

@@ -42,6 +42,26 @@ TEST_F(TranslationTraining, LearnsALanguageThatTheRuntimeTranslates) {
   EXPECT_EQ(subwords.decode(found->words), "roter Hund mag Häuser");
 }
 
+TEST_F(TranslationTraining, BeginsWithADenseModelIfAsked) {
+  TrainOptions dense = options("dense", {"optimizer.epochs=12"});
+  dense.output = folder() / "dense.strata";
+  const double reached = train(dense).levels.at(0).value;
+  EXPECT_GT(reached, 60);
+  const std::string start = "model.start='" + dense.output.string() + "'";
+  const std::vector<std::string> barely = {start, "optimizer.epochs=0.1", "optimizer.lr=0"};
+  EXPECT_NEAR(train(options("dense", barely)).levels.at(0).value, reached, 1e-9);
+  const std::vector<std::string> nested = {start, "optimizer.epochs=3", "levels.weights=[60, 100]"};
+  EXPECT_GT(train(options("joint", nested)).levels.at(1).value, 60);
+  EXPECT_NE(error_of([&] {
+              (void)train(options("dense", {start, "model.width=16"}));
+            }).find("are not those of the recipe's"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] {
+              (void)train(options("dense", {"model.start='gone.strata'"}));
+            }).find("gone.strata"),
+            std::string::npos);
+}
+
 TEST_F(TranslationTraining, EveryNestingAlgorithmMakesEveryLevel) {
   for (const std::string algorithm : {"joint", "grow"}) {
     const TrainOptions run = options(algorithm, {"optimizer.epochs=3", "eval.beam=2"});

@@ -1,0 +1,43 @@
+#include "tools/strata/sentences.h"
+
+#include "train/error.h"
+#include "train/text/utf8.h"
+
+namespace strata::cli {
+
+bool translates(const graph::Model& model) {
+  const auto family = model.metadata.find("family");
+  return family != model.metadata.end() && family->second == "translation";
+}
+
+SentenceTranslator::SentenceTranslator(const std::shared_ptr<const format::Reader>& reader,
+                                       const runtime::TranslatorOptions& options)
+    : subwords_([&] {
+        if (translates(reader->model())) return text::Subwords::of(reader->model());
+        throw Error("'" + reader->path() + "' is no translator; train one with strata train");
+      }()),
+      translator_(value_or_throw(runtime::Translator::create(reader, options))) {
+  if (subwords_.size() != translator_->vocabulary()) {
+    throw Error("'" + reader->path() + "' is damaged: it carries " +
+                std::to_string(subwords_.size()) + " sub-words, but its network has " +
+                std::to_string(translator_->vocabulary()));
+  }
+}
+
+SentenceTranslator::Result SentenceTranslator::translate(std::string_view sentence,
+                                                         std::span<const uint8_t> route,
+                                                         const std::string& place) {
+  if (const auto malformed = text::first_malformed(sentence)) {
+    throw Error(place + ": " + text::describe_malformed(sentence, *malformed));
+  }
+  const std::vector<int64_t> source = subwords_.encode(sentence);
+  auto translation = translator_->translate_route(source, route);
+  if (!translation.ok()) throw Error(place + ": " + translation.status().message());
+  Result result;
+  result.text = subwords_.decode(translation->words);
+  result.source_subwords = source.size();
+  result.translation = std::move(translation).value();
+  return result;
+}
+
+}  // namespace strata::cli
