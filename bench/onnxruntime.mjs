@@ -1,91 +1,145 @@
-// Checks exported levels against ONNX Runtime: every level of a .strata file, exported as ONNX,
-// gives there what our own runtime gives. Not part of the tests, because ONNX Runtime comes from
-// npm and not from Debian. Once:
+// Checks networks against ONNX Runtime: every level, exported as ONNX, gives there what our own
+// runtime gives, and an imported network gives what the original gave. Not part of the tests,
+// because ONNX Runtime comes from npm and not from Debian. Once:
 //
 //   ./run build
-//   cmake --install build/release --component runtime --prefix build/prefix
-//   cmake -S examples -B build/examples -DCMAKE_PREFIX_PATH="$PWD/build/prefix"
-//   cmake --build build/examples
 //   npm install --ignore-scripts --prefix build/npm onnxruntime-node
 //
-// Then, for any model that you have or that `strata init` makes:
+// Then, for any files, or folders of them:
 //
-//   node bench/onnxruntime.mjs MODEL.strata
+//   node bench/onnxruntime.mjs [--ort DIR] [--levels 30,60] MODEL.strata MODEL.onnx FOLDER ...
 //
-// Prints the largest difference per level, relative to the largest output, over several random
-// inputs; exit code 1 if one is above 1e-4.
+// A .strata file is taken as it is. An .onnx file is nested by magnitude at --levels (values do not
+// matter here) after the whole network has been compared with the original. Prints per level, over
+// several random inputs, the largest difference relative to the largest output, and whether the
+// largest output is at the same place; exit code 1 if a difference is above 1e-4, a place differs,
+// or a network cannot be run. --ort is the package's folder (build/npm/node_modules/onnxruntime-node).
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const TOLERANCE = 1e-4;
 const INPUTS = 4;
 const root = fileURLToPath(new URL("..", import.meta.url));
 const strata = join(root, "build/release/tools/strata/strata");
-const rawInference = join(root, "build/examples/raw_inference");
-const ort = createRequire(join(root, "build/npm/"))("onnxruntime-node");
+const levelOutputs = join(root, "build/release/bench/strata_level_outputs");
+const arrays = { float32: Float32Array, int64: BigInt64Array, int32: Int32Array, uint8: Uint8Array, int8: Int8Array, bool: Uint8Array };
 
-/** Uniform in -1..1, the same on every run (Lehmer's generator, Park and Miller 1988). */
-function randomNumbers(count, seed) {
-  const numbers = new Float32Array(count);
+const options = { ort: join(root, "build/npm/node_modules/onnxruntime-node"), levels: "30,60" };
+const files = [];
+for (let i = 2; i < process.argv.length; i++) {
+  const name = process.argv[i].replace(/^--/, "");
+  if (name === process.argv[i]) files.push(name);
+  else if (name in options && i + 1 < process.argv.length) options[name] = process.argv[++i];
+  else files.length = 0, i = process.argv.length;
+}
+if (files.length === 0) {
+  console.error("usage: node bench/onnxruntime.mjs [--ort DIR] [--levels P,...] MODEL.strata|MODEL.onnx|FOLDER ...");
+  process.exit(2);
+}
+const ort = createRequire(import.meta.url)(resolve(options.ort));
+
+const run = (program, words, input) =>
+  execFileSync(program, words, { input, stdio: ["pipe", "pipe", "pipe"], maxBuffer: 1 << 30 });
+
+/** Uniform in -1..1, the same on every run (Lehmer's generator, Park and Miller 1988); small
+ * natural numbers for integers, which are mostly indices. */
+function randomInput({ type, shape }, seed) {
+  const count = shape.reduce((a, b) => a * b, 1);
+  const values = new arrays[type](count);
   let state = seed;
   for (let i = 0; i < count; i++) {
     state = (state * 48271) % 2147483647;
-    numbers[i] = (2 * state) / 2147483647 - 1;
+    if (type === "float32") values[i] = (2 * state) / 2147483647 - 1;
+    else values[i] = type === "int64" ? BigInt(state & 1) : state & 1;
   }
-  return numbers;
+  return values;
 }
 
-function ours(model, level, input) {
-  const out = execFileSync(rawInference, [model, String(level)], { input: Buffer.from(input.buffer) });
-  return new Float32Array(out.buffer.slice(out.byteOffset, out.byteOffset + out.length));
-}
-
-async function largestDifference(model, level, shape, folder) {
-  const onnx = join(folder, `level${level}.onnx`);
-  execFileSync(strata, ["export", model, "--level", String(level), "-q", "-o", onnx]);
+/** One level of ours beside one ONNX file: the largest relative difference, and the top-1. */
+async function compare(model, level, onnx) {
+  const facts = JSON.parse(run(levelOutputs, [model]));
+  // The dense network's export may have been simplified by the engine; we compare plain arithmetic.
   const session = await ort.InferenceSession.create(onnx);
-  const count = shape.reduce((a, b) => a * b, 1);
-  let largest = 0;
+  const result = { difference: 0, sameTop: true };
   for (let seed = 1; seed <= INPUTS; seed++) {
-    const input = randomNumbers(count, seed);
-    const feeds = { [session.inputNames[0]]: new ort.Tensor("float32", input, shape) };
-    const theirs = (await session.run(feeds))[session.outputNames[0]].data;
-    const mine = ours(model, level, input);
-    if (mine.length !== theirs.length) throw new Error("outputs differ in size");
-    let difference = 0;
-    let scale = 0;
-    for (let i = 0; i < mine.length; i++) {
-      difference = Math.max(difference, Math.abs(mine[i] - theirs[i]));
-      scale = Math.max(scale, Math.abs(theirs[i]));
-    }
-    largest = Math.max(largest, difference / scale);
+    const inputs = facts.inputs.map((input, i) => randomInput(input, seed + 100 * i));
+    const feeds = {};
+    facts.inputs.forEach((input, i) => {
+      feeds[session.inputNames[i]] = new ort.Tensor(input.type, inputs[i], input.shape);
+    });
+    const theirs = await session.run(feeds);
+    const bytes = run(levelOutputs, [model, String(level)],
+                      Buffer.concat(inputs.map((a) => Buffer.from(a.buffer))));
+    let offset = 0;
+    facts.outputs.forEach((output, i) => {
+      if (output.type !== "float32") return;
+      const expected = theirs[session.outputNames[i]].data;
+      const actual = new Float32Array(bytes.buffer.slice(bytes.byteOffset + offset,
+                                                         bytes.byteOffset + offset + 4 * expected.length));
+      offset += 4 * expected.length;
+      let difference = 0;
+      let scale = 0;
+      let top = 0;
+      for (let j = 0; j < expected.length; j++) {
+        difference = Math.max(difference, Math.abs(actual[j] - expected[j]));
+        scale = Math.max(scale, Math.abs(expected[j]));
+        if (actual[j] > actual[top]) top = j;
+      }
+      const relative = difference / Math.max(scale, 1e-30);
+      result.difference = Number.isNaN(relative) ? NaN : Math.max(result.difference, relative);
+      // Values that are equal but for rounding have no order.
+      const best = expected.reduce((a, b) => Math.max(a, b), -Infinity);
+      if (best - expected[top] > TOLERANCE * scale) result.sameTop = false;
+    });
   }
-  return largest;
+  await session.release?.();
+  return result;
 }
 
-const model = process.argv[2];
-if (model === undefined || process.argv.length !== 3) {
-  console.error("usage: node bench/onnxruntime.mjs MODEL.strata");
-  process.exit(2);
+let compared = 0;
+function tell(name, what, { difference, sameTop }) {
+  const equal = difference <= TOLERANCE && sameTop;  // NaN is a difference too
+  if (!equal) process.exitCode = 1;
+  compared++;
+  console.log(`${name}, ${what}: largest relative difference ${difference.toExponential(2)}, ` +
+              `${sameTop ? "same" : "OTHER"} top-1, ${equal ? "equal" : "DIFFERENT"}`);
 }
+
+async function check(file, folder) {
+  const name = basename(file);
+  let model = file;
+  try {
+    if (file.endsWith(".onnx")) {
+      const dense = join(folder, "dense.strata");
+      run(strata, ["import", file, "-q", "-o", dense]);
+      tell(name, "dense and original", await compare(dense, 0, file));
+      model = join(folder, "nested.strata");
+      run(strata, ["compress", dense, "--levels", options.levels, "--method", "magnitude", "--threads", "1", "-q", "-o", model]);
+    }
+    const { levels } = JSON.parse(run(levelOutputs, [model]));
+    for (let level = 0; level < levels; level++) {
+      const onnx = join(folder, "level.onnx");
+      run(strata, ["export", model, "--level", String(level), "-q", "-o", onnx]);
+      tell(name, `level ${level}`, await compare(model, level, onnx));
+    }
+  } catch (error) {
+    process.exitCode = 1;
+    console.log(`${name}: FAILED: ${String(error.stderr || error.message).trim().split("\n").pop()}`);
+  }
+}
+
+const models = files.flatMap((file) =>
+  statSync(file).isDirectory()
+    ? readdirSync(file).filter((f) => /\.(onnx|strata)$/.test(f)).sort().map((f) => join(file, f))
+    : [file]);
 const folder = mkdtempSync(join(tmpdir(), "strata-onnx-"));
 try {
-  const inspected = JSON.parse(execFileSync(strata, ["inspect", model, "--json"]));
-  const shape = inspected.graphs[0].inputs[0].shape
-    .slice(1, -1)
-    .split(",")
-    .map((size) => (Number.isNaN(Number(size)) ? 1 : Number(size)));
-  for (const { level } of inspected.levels) {
-    const difference = await largestDifference(model, level, shape, folder);
-    const verdict = difference <= TOLERANCE ? "equal" : "DIFFERENT";
-    // NaN is a difference too.
-    if (!(difference <= TOLERANCE)) process.exitCode = 1;
-    console.log(`level ${level}: largest relative difference ${difference.toExponential(2)}, ${verdict}`);
-  }
+  for (const file of models) await check(file, folder);
+  console.log(`${compared} comparisons of ${models.length} networks`);
 } finally {
   rmSync(folder, { recursive: true });
 }

@@ -3,15 +3,16 @@
 #include "interop/onnx_file.h"
 
 #include <algorithm>
-#include <bit>
 #include <charconv>
-#include <cmath>
 #include <cstring>
 #include <new>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include <google/protobuf/io/coded_stream.h>
+
+#include "interop/elements.h"
 
 namespace strata::interop {
 namespace {
@@ -21,8 +22,6 @@ using onnx::TensorProto;
 constexpr size_t kMaxMessageBytes = (size_t{1} << 31) - 1;  // protobuf's own limit
 constexpr size_t kArenaBytesAtLeast = size_t{64} << 20;
 constexpr size_t kArenaBytesPerByte = 4;
-
-static_assert(std::endian::native == std::endian::little, "raw_data is little-endian");
 
 // The arena's callbacks take no context, so what is left of the budget is the thread's.
 thread_local size_t arena_bytes_left = 0;
@@ -39,96 +38,6 @@ std::string quote(std::string_view text) { return "'" + std::string(text) + "'";
 
 Status tensor_error(const TensorProto& tensor, const std::string& reason) {
   return invalid_argument("tensor " + quote(tensor.name()) + ": " + reason);
-}
-
-float from_half(uint16_t bits) {
-  const uint32_t sign = static_cast<uint32_t>(bits & 0x8000U) << 16;
-  const uint32_t exponent = (bits >> 10) & 0x1FU;
-  const uint32_t fraction = bits & 0x3FFU;
-  if (exponent == 0x1F) return std::bit_cast<float>(sign | 0x7F800000U | (fraction << 13));
-  if (exponent != 0) {
-    return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (fraction << 13));
-  }
-  const float magnitude = std::ldexp(static_cast<float>(fraction), -24);
-  return sign != 0 ? -magnitude : magnitude;
-}
-
-float from_brain(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
-
-/// Reads `count` elements of type T and converts each.
-template <typename T, typename Out, typename Convert>
-void decode(std::span<const uint8_t> bytes, int64_t count, std::vector<Out>& out,
-            const Convert& convert) {
-  out.resize(static_cast<size_t>(count));
-  for (size_t i = 0; i < out.size(); ++i) {
-    T element;
-    std::memcpy(&element, bytes.data() + i * sizeof(T), sizeof(T));
-    out[i] = convert(element);
-  }
-}
-
-size_t element_bytes(int32_t type) {
-  switch (type) {
-    case TensorProto::BOOL:
-    case TensorProto::INT8:
-    case TensorProto::UINT8:
-      return 1;
-    case TensorProto::FLOAT16:
-    case TensorProto::BFLOAT16:
-    case TensorProto::INT16:
-    case TensorProto::UINT16:
-      return 2;
-    case TensorProto::FLOAT:
-    case TensorProto::INT32:
-    case TensorProto::UINT32:
-      return 4;
-    default:
-      return 8;
-  }
-}
-
-/// Precondition: as many bytes as the elements need.
-void decode_raw(int32_t type, std::span<const uint8_t> bytes, int64_t count, Constant& out) {
-  const auto to_float = [](auto value) { return static_cast<float>(value); };
-  const auto to_integer = [](auto value) { return static_cast<int64_t>(value); };
-  switch (type) {
-    case TensorProto::FLOAT:
-      out.floats.resize(static_cast<size_t>(count));
-      if (count > 0) std::memcpy(out.floats.data(), bytes.data(), out.floats.size() * 4);
-      break;
-    case TensorProto::DOUBLE:
-      decode<double>(bytes, count, out.floats, to_float);
-      break;
-    case TensorProto::FLOAT16:
-      decode<uint16_t>(bytes, count, out.floats, from_half);
-      break;
-    case TensorProto::BFLOAT16:
-      decode<uint16_t>(bytes, count, out.floats, from_brain);
-      break;
-    case TensorProto::BOOL:
-      decode<uint8_t>(bytes, count, out.integers, [](uint8_t b) { return int64_t{b != 0}; });
-      break;
-    case TensorProto::UINT8:
-      decode<uint8_t>(bytes, count, out.integers, to_integer);
-      break;
-    case TensorProto::INT8:
-      decode<int8_t>(bytes, count, out.integers, to_integer);
-      break;
-    case TensorProto::UINT16:
-      decode<uint16_t>(bytes, count, out.integers, to_integer);
-      break;
-    case TensorProto::INT16:
-      decode<int16_t>(bytes, count, out.integers, to_integer);
-      break;
-    case TensorProto::UINT32:
-      decode<uint32_t>(bytes, count, out.integers, to_integer);
-      break;
-    case TensorProto::INT32:
-      decode<int32_t>(bytes, count, out.integers, to_integer);
-      break;
-    default:
-      decode<int64_t>(bytes, count, out.integers, to_integer);
-  }
 }
 
 /// The elements where they are not raw bytes but one of the typed fields.
@@ -184,32 +93,32 @@ Result<uint64_t> external_number(const TensorProto& tensor, std::string_view key
   return fallback;
 }
 
+/// How the elements are stored; nothing for a type that strata has not.
+std::optional<StoredType> stored_type(int32_t onnx_type) {
+  switch (onnx_type) {
+    case TensorProto::FLOAT:
+    case TensorProto::UINT8:
+    case TensorProto::INT8:
+    case TensorProto::UINT16:
+    case TensorProto::INT16:
+    case TensorProto::INT32:
+    case TensorProto::INT64:
+    case TensorProto::BOOL:
+    case TensorProto::FLOAT16:
+    case TensorProto::DOUBLE:
+    case TensorProto::UINT32:
+    case TensorProto::UINT64:
+    case TensorProto::BFLOAT16:
+      return static_cast<StoredType>(onnx_type);
+    default:
+      return std::nullopt;
+  }
+}
+
 }  // namespace
 
 Result<graph::DataType> data_type(int32_t onnx_type) {
-  switch (onnx_type) {
-    case TensorProto::FLOAT:
-    case TensorProto::DOUBLE:
-    case TensorProto::FLOAT16:
-    case TensorProto::BFLOAT16:
-      return graph::DataType::kFloat32;
-    case TensorProto::BOOL:
-      return graph::DataType::kBool;
-    case TensorProto::UINT8:
-      return graph::DataType::kUint8;
-    case TensorProto::INT8:
-      return graph::DataType::kInt8;
-    case TensorProto::INT16:
-    case TensorProto::UINT16:
-    case TensorProto::INT32:
-      return graph::DataType::kInt32;
-    case TensorProto::UINT32:
-    case TensorProto::UINT64:
-    case TensorProto::INT64:
-      return graph::DataType::kInt64;
-    default:
-      break;
-  }
+  if (const auto stored = stored_type(onnx_type)) return held_as(*stored);
   const std::string name =
       TensorProto::DataType_IsValid(onnx_type)
           ? TensorProto::DataType_Name(static_cast<TensorProto::DataType>(onnx_type))
@@ -319,12 +228,13 @@ Result<Constant> OnnxFile::read(const TensorProto& tensor) {
       bytes = {reinterpret_cast<const uint8_t*>(tensor.raw_data().data()),
                tensor.raw_data().size()};
     }
-    const size_t wanted = static_cast<size_t>(*count) * element_bytes(type);
+    const StoredType stored = *stored_type(type);
+    const size_t wanted = static_cast<size_t>(*count) * element_bytes(stored);
     if (bytes.size() != wanted) {
       return tensor_error(tensor, "it has " + std::to_string(bytes.size()) +
                                       " bytes, its shape asks for " + std::to_string(wanted));
     }
-    decode_raw(type, bytes, *count, constant);
+    decode_elements(stored, bytes, *count, constant);
   } else {
     STRATA_RETURN_IF_ERROR(decode_fields(tensor, *count, constant));
   }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <deque>
 #include <map>
+#include <memory>
 #include <set>
 #include <utility>
 
@@ -25,8 +26,11 @@ Status at(const std::string& where, const Status& status) {
 
 class Importer {
  public:
-  Importer(OnnxFile& file, const ImportOptions& options, int64_t opset)
-      : proto_(file.model().graph()), options_(options), scope_(file, opset) {}
+  Importer(OnnxFile& file, const SafetensorsFile* weights, const ImportOptions& options,
+           int64_t opset)
+      : proto_(file.model().graph()), options_(options), scope_(file, opset) {
+    if (weights != nullptr) scope_.use_weights(*weights);
+  }
 
   /// Everything but what is wrong with single nodes, which problems() lists.
   Status walk();
@@ -77,6 +81,7 @@ Status Importer::read_inputs() {
       return invalid_argument(where + "it is declared twice");
     }
     if (initialised.contains(input.name())) continue;  // until IR version 4, weights were inputs
+    if (scope_.has_weight(input.name())) continue;
     if (!input.type().has_tensor_type()) {
       return unsupported(where +
                          "it is no tensor; sequences, maps and optional values are not "
@@ -143,10 +148,14 @@ Status Importer::order_nodes() {
     for (const std::string& input : node.input()) {
       if (input.empty() || given.contains(input)) continue;
       const auto found = producer.find(input);
+      if (found == producer.end() && scope_.has_weight(input)) continue;
       if (found == producer.end()) {
         return invalid_argument(describe(node) + "its input " + quote(input) +
                                 " is neither a graph input, nor an initialiser, nor made by a "
-                                "node");
+                                "node" +
+                                (options_.weights.empty()
+                                     ? "; if weights lie beside the model, give them with --weights"
+                                     : ", nor in " + quote(options_.weights)));
       }
       read_.insert(input);
       readers[found->second].push_back(i);
@@ -356,6 +365,10 @@ void Importer::remove_dead_nodes() {
 }
 
 Result<sparse::NestedModel> Importer::finish(const onnx::ModelProto& model) {
+  if (!options_.weights.empty() && scope_.used_weights() == 0) {
+    return invalid_argument("no tensor of " + quote(options_.weights) +
+                            " has the name of one of the model's weights");
+  }
   STRATA_RETURN_IF_ERROR(declare_outputs());
   remove_dead_nodes();
   sparse::NestedModel nested;
@@ -396,12 +409,20 @@ Result<int64_t> opset_of(const onnx::ModelProto& model) {
   return invalid_argument("it does not say which opset of ONNX it is written in");
 }
 
+/// The file that the options name; null if they name none.
+Result<std::unique_ptr<SafetensorsFile>> open_weights(const ImportOptions& options) {
+  if (options.weights.empty()) return std::unique_ptr<SafetensorsFile>();
+  STRATA_ASSIGN_OR_RETURN(SafetensorsFile file, SafetensorsFile::open(options.weights));
+  return std::make_unique<SafetensorsFile>(std::move(file));
+}
+
 Result<sparse::NestedModel> import_file(OnnxFile& file, const std::string& path,
                                         const ImportOptions& options) {
   const std::string where = "cannot import '" + path + "': ";
   const Result<int64_t> opset = opset_of(file.model());
   if (!opset.ok()) return at(where, opset.status());
-  Importer importer(file, options, *opset);
+  STRATA_ASSIGN_OR_RETURN(const auto weights, open_weights(options));
+  Importer importer(file, weights.get(), options, *opset);
   if (const Status walked = importer.walk(); !walked.ok()) return at(where, walked);
   if (const auto& problems = importer.problems(); !problems.empty()) {
     const size_t others = problems.size() - 1;
@@ -422,7 +443,8 @@ Result<ImportReport> check_onnx(const std::string& path, const ImportOptions& op
   const std::string where = "cannot import '" + path + "': ";
   const Result<int64_t> opset = opset_of(file.model());
   if (!opset.ok()) return at(where, opset.status());
-  Importer importer(file, options, *opset);
+  STRATA_ASSIGN_OR_RETURN(const auto weights, open_weights(options));
+  Importer importer(file, weights.get(), options, *opset);
   if (const Status walked = importer.walk(); !walked.ok()) return at(where, walked);
   ImportReport report;
   report.ir_version = file.model().ir_version();

@@ -22,6 +22,9 @@ struct ImportOptions {
   /// "batch" if it is the first of its input, else INPUT_AXIS.
   graph::Bindings bindings = {};
   std::string name = {};  ///< of the model; empty: what the file says
+  /// A .safetensors file whose tensors stand in for initialisers of their names, be these in the
+  /// model, beside it, or nowhere but as inputs; empty: none.
+  std::string weights = {};
 };
 
 /// All nodes of one operator.
@@ -53,7 +56,8 @@ Result<ImportReport> check_onnx(const std::string& path, const ImportOptions& op
 ///
 /// Errors name the file or the node: what is not ONNX, an opset outside kOldestOpset..kNewestOpset,
 /// cycles, names defined twice or never, operators or attributes that strata has not, tensors that
-/// do not fit their shapes, data outside the model's directory.
+/// do not fit their shapes, data outside the model's directory, weights of which none is the
+/// model's.
 Result<sparse::NestedModel> import_onnx(const std::string& path, const ImportOptions& options = {});
 
 /// The same from memory, where external data is refused. `name` stands for the path in errors.

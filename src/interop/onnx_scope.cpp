@@ -33,6 +33,17 @@ Status narrow(graph::Constant& constant, graph::DataType type) {
 Result<const Constant*> Scope::constant(const std::string& name) {
   if (const auto found = constants_.find(name); found != constants_.end()) return &found->second;
   const auto stored = initializers_.find(name);
+  if (has_weight(name) && value(name) == nullptr) {
+    STRATA_ASSIGN_OR_RETURN(Constant weight, weights_->read(name));
+    if (stored != initializers_.end() &&
+        !std::equal(weight.shape.begin(), weight.shape.end(), stored->second->dims().begin(),
+                    stored->second->dims().end())) {
+      return invalid_argument("tensor " + quote(name) + " of " + quote(weights_->name()) +
+                              " has another shape than the model's initialiser");
+    }
+    used_weights_.insert(name);
+    return &constants_.emplace(name, std::move(weight)).first->second;
+  }
   if (stored == initializers_.end()) return static_cast<const Constant*>(nullptr);
   STRATA_ASSIGN_OR_RETURN(Constant constant, file_.read(*stored->second));
   return &constants_.emplace(name, std::move(constant)).first->second;
@@ -52,6 +63,10 @@ Result<graph::Shape> Scope::shape(const std::string& name) {
   }
   if (const auto found = constants_.find(name); found != constants_.end()) {
     return graph::Shape(found->second.shape.begin(), found->second.shape.end());
+  }
+  if (has_weight(name)) {
+    const std::vector<int64_t>& sizes = weights_->shape(name);
+    return graph::Shape(sizes.begin(), sizes.end());
   }
   return invalid_argument("the shape of its input " + quote(name) + " is not known");
 }

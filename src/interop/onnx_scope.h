@@ -15,6 +15,7 @@
 #include "graph/graph.h"
 #include "interop/constant.h"
 #include "interop/onnx_file.h"
+#include "interop/safetensors.h"
 
 namespace strata::interop {
 
@@ -47,6 +48,14 @@ class Scope {
   Result<graph::Shape> shape(const std::string& name);
   /// A value computed by nothing that strata knows; what reads it cannot be judged.
   [[nodiscard]] bool lost(std::string_view name) const { return lost_.contains(name); }
+
+  /// Tensors that stand in for initialisers of their names. `weights` must outlive the scope.
+  void use_weights(const SafetensorsFile& weights) { weights_ = &weights; }
+  [[nodiscard]] bool has_weight(std::string_view name) const {
+    return weights_ != nullptr && weights_->contains(name);
+  }
+  /// How many of them somebody has asked for.
+  [[nodiscard]] size_t used_weights() const { return used_weights_.size(); }
 
   void add_input(graph::ValueInfo input);
   void add_initializer(const onnx::TensorProto& tensor);
@@ -104,6 +113,8 @@ class Scope {
   graph::Model model_;
   graph::Graph graph_;
   std::map<std::string, const onnx::TensorProto*, std::less<>> initializers_;  ///< not read yet
+  const SafetensorsFile* weights_ = nullptr;
+  std::set<std::string, std::less<>> used_weights_;
   std::map<std::string, Constant, std::less<>> constants_;
   std::map<std::string, graph::ValueInfo, std::less<>> values_;
   std::map<std::string, std::string, std::less<>> aliases_;

@@ -1,6 +1,7 @@
 // From an ONNX file to nested levels, as a user goes: check, import, compress, evaluate, export.
 #include <algorithm>
 
+#include "npz_bytes.h"
 #include "strata_process.h"
 
 namespace strata::cli_test {
@@ -53,7 +54,8 @@ TEST_F(BringYourOwn, CompressMakesNestedLevelsAndReportsThem) {
   ASSERT_EQ(made["levels"].size(), 2U);
   EXPECT_TRUE(made.contains("dense_value"));
   for (const json& level : made["levels"]) {
-    for (const char* key : {"level", "value", "output_distance", "weights_pct", "flops_pct"}) {
+    for (const char* key :
+         {"level", "value", "output_distance", "weights_pct", "flops_pct", "p50_ms"}) {
       EXPECT_TRUE(level.contains(key)) << key;
     }
   }
@@ -75,6 +77,82 @@ TEST_F(BringYourOwn, WithoutDataItWarnsAndUsesMagnitude) {
   EXPECT_EQ(asked.err.find("warning"), std::string::npos) << asked.err;
 }
 
+/// 1x8x8 arrays of three classes, as "x" and, if asked for, "y".
+void write_arrays(const std::filesystem::path& path, int64_t count, bool labelled) {
+  using namespace interop::testing;
+  std::vector<float> values;
+  std::vector<int64_t> labels;
+  uint32_t state = 3;
+  for (int64_t i = 0; i < count; ++i) {
+    labels.push_back(i % 3);
+    for (int64_t j = 0; j < 64; ++j) {
+      state = state * 1664525U + 1013904223U;
+      const float noise = static_cast<float>(state >> 8) / static_cast<float>(1 << 24);
+      values.push_back(noise + (j / 22 == i % 3 ? 1.0F : 0.0F));
+    }
+  }
+  const std::string number = std::to_string(count);
+  std::vector<ZipEntry> entries = {
+      {"x.npy", npy("<f4", "(" + number + ", 1, 8, 8)", bytes_of(values))}};
+  if (labelled) entries.push_back({"y.npy", npy("<i8", "(" + number + ",)", bytes_of(labels))});
+  const Blob bytes = zip(entries);
+  write_text(path, std::string(bytes.begin(), bytes.end()));
+}
+
+TEST_F(BringYourOwn, ArraysFeedItToo) {
+  write_arrays(folder() / "labelled.npz", 60, true);
+  write_arrays(folder() / "plain.npz", 60, false);
+  const json labelled = strata_json({"compress", "d.onnx", "--levels", "40,70", "--data",
+                                     "labelled.npz", "--threads", "1", "-q", "-o", "c.strata"});
+  EXPECT_TRUE(labelled.contains("dense_value"));
+  EXPECT_EQ(labelled["test_samples"], 6);
+  const json plain = strata_json({"compress", "d.onnx", "--levels", "40,70", "--data", "plain.npz",
+                                  "--threads", "1", "-q", "-o", "c.strata"});
+  EXPECT_FALSE(plain.contains("dense_value"));
+  EXPECT_FALSE(plain["levels"][0].contains("value"));
+  EXPECT_GT(plain["levels"][0]["output_distance"].get<double>(), 0);
+  expect_error(
+      strata({"compress", "d.onnx", "--levels", "40", "--data", "nowhere.npz", "-o", "x.strata"}),
+      {"nowhere.npz", "does not exist"});
+}
+
+TEST_F(BringYourOwn, FineTunesFromTheDenseNetworkAlone) {
+  write_arrays(folder() / "plain.npz", 200, false);
+  const std::vector<std::string> command = {"compress", "d.onnx",    "--levels",  "30,60",
+                                            "--data",   "plain.npz", "--threads", "1",
+                                            "-q",       "-o",        "c.strata"};
+  std::vector<std::string> tuning = command;
+  tuning.insert(tuning.end(), {"--finetune", "20epochs", "--set", "optimizer.batch_size=32"});
+  const json after = strata_json(tuning);
+  EXPECT_NEAR(after["fine_tuning"]["epochs"].get<double>(), 20, 0.5);
+  EXPECT_LT(after["levels"][0]["output_distance"].get<double>(), 0.05);
+  EXPECT_EQ(strata_json({"inspect", "c.strata"})["nested"], true);
+  EXPECT_FALSE(std::filesystem::exists(folder() / "c.strata.ckpt"));
+  expect_error(strata({"compress", "d.onnx", "--levels", "30", "--data", "plain.npz", "--finetune",
+                       "1m", "--set", "optimizer.speed=1", "-q", "-o", "x.strata"}),
+               {"optimizer.speed"});
+}
+
+TEST_F(BringYourOwn, LevelsMayBeFlopsOrMilliseconds) {
+  const json flops = strata_json({"compress", "d.onnx", "--level-flops", "40,70", "--data",
+                                  "digits", "--threads", "1", "-q", "-o", "c.strata"});
+  EXPECT_NEAR(flops["levels"][0]["flops_pct"].get<double>(), 40, 1.5);
+  (void)strata_json({"init", "resnet18-small", "--level-weights", "100", "--width", "16", "-q",
+                     "-o", "big.strata"});
+  const double dense =
+      strata_json({"compress", "big.strata", "--levels", "99", "--method", "magnitude", "--threads",
+                   "1", "-q", "-o", "c.strata"})["dense_ms"];
+  const std::string wanted = std::to_string(dense / 2);
+  const json searched = strata_json({"compress", "big.strata", "--level-ms", wanted, "--method",
+                                     "magnitude", "--threads", "1", "-q", "-o", "c.strata"});
+  EXPECT_LT(searched["levels"][0]["weights_pct"].get<double>(), 95);
+  EXPECT_GT(searched["levels"][0]["p50_ms"].get<double>(), 0);
+  EXPECT_NEAR(searched["levels"][0]["asked_ms"].get<double>(), dense / 2, 1e-5);
+  expect_error(strata({"compress", "big.strata", "--level-ms", "1000000", "--method", "magnitude",
+                       "-q", "-o", "x.strata"}),
+               {"needs no pruning"});
+}
+
 TEST_F(BringYourOwn, WrongUsage) {
   expect_error(strata({"import", "d.onnx"}), {"-o FILE", "--check"}, 2);
   expect_error(strata({"import", "d.onnx", "--check", "-o", "x.strata"}), {"leave -o out"}, 2);
@@ -85,6 +163,17 @@ TEST_F(BringYourOwn, WrongUsage) {
   expect_error(strata({"compress", "d.onnx", "--levels", "120", "-o", "x.strata"}), {"120"}, 2);
   expect_error(strata({"compress", "d.onnx", "--levels", "5", "--method", "m", "-o", "x.strata"}),
                {"--method"}, 2);
+  expect_error(strata({"compress", "d.onnx", "--levels", "5", "--level-ms", "1", "-o", "x.strata"}),
+               {"one of"}, 2);
+  expect_error(strata({"compress", "d.onnx", "--level-ms", "2,1", "-o", "x.strata"}), {"grow"}, 2);
+  expect_error(strata({"compress", "d.onnx", "--levels", "5", "--finetune", "ten", "--data",
+                       "digits", "-o", "x.strata"}),
+               {"'ten'", "10m"}, 2);
+  expect_error(
+      strata({"compress", "d.onnx", "--levels", "5", "--finetune", "1m", "-o", "x.strata"}),
+      {"--data"}, 2);
+  expect_error(strata({"compress", "d.onnx", "--levels", "5", "--resume", "-o", "x.strata"}),
+               {"--finetune"}, 2);
 }
 
 TEST_F(BringYourOwn, BadFilesAreOneSentence) {

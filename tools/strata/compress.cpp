@@ -1,7 +1,6 @@
 // strata compress: a trained network in, one file with nested levels out, in minutes and without
-// training. The work is done in train/; a build without libtorch says so.
-#include <algorithm>
-#include <array>
+// training, or better with some. The work is done in train/; a build without libtorch says so.
+#include <charconv>
 #include <chrono>
 #include <filesystem>
 #include <memory>
@@ -11,57 +10,76 @@
 
 #include "format/writer.h"
 #include "interop/onnx_import.h"
-#include "tools/strata/evaluation.h"
-#include "tools/strata/image_loading.h"
 #include "tools/strata/import_options.h"
 #include "tools/strata/inspection.h"
 #include "tools/strata/machine.h"
 #include "tools/strata/output_file.h"
+#include "tools/strata/sample_loading.h"
 #include "tools/strata/table.h"
 #include "tools/strata/verb.h"
-#include "train/data/dataset.h"
-#include "train/data/normalisation.h"
 #include "train/error.h"
 #include "train/progress.h"
+#include "train/recipe.h"
 
 #ifdef STRATA_TORCH_VERSION
+#include "tools/strata/compression_report.h"
+#include "tools/strata/level_choice.h"
+#include "train/torch/fine_tune.h"
+#include "train/torch/level_normalisation.h"
 #include "train/torch/one_shot.h"
+#include "train/torch/sensitivity.h"
 #endif
 
 namespace strata::cli {
 namespace {
 
-constexpr int64_t kCalibrationInputs = 512;
-constexpr double kSteepLoss = 10;  ///< points of accuracy below dense at which a level is doubted
+constexpr int64_t kCalibrationSamples = 512;
+
+/// How long to fine-tune: one of the two.
+struct TuningBudget {
+  double minutes = 0;
+  double epochs = 0;
+};
+
+/// "10m", "2h", "90s" or "5epochs".
+TuningBudget parse_tuning_budget(const std::string& text) {
+  double number = 0;
+  const auto [rest, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string unit = rest;
+  if (failure == std::errc() && number > 0 && number < 1e6) {
+    if (unit == "m" || unit == "min") return {.minutes = number};
+    if (unit == "h") return {.minutes = 60 * number};
+    if (unit == "s") return {.minutes = number / 60};
+    if (unit == "epochs" || unit == "epoch") return {.epochs = number};
+  }
+  throw UsageError("--finetune '" + text +
+                   "' is no time such as 10m or 2h, nor a number of epochs such as 5epochs");
+}
 
 class CompressVerb : public Verb {
  public:
   CompressVerb()
       : Verb("compress", "Make nested sparse levels of a trained network, without training",
              "  strata compress model.onnx --levels 30,50 --data photos/ -o model.strata\n"
-             "  strata compress model.onnx --levels 13.4,30,50 --budget flops --data photos/ "
+             "  strata compress model.onnx --level-ms 2,4 --data calibration.npz -o model.strata\n"
+             "  strata compress model.onnx --levels 13.4,30 --data photos/ --finetune 10m "
              "-o model.strata\n"
              "  strata compress dense.strata --levels 30 --method magnitude -o m.strata   "
              "no data needed\n\n"
              "Layers are fitted one after the other to what the dense network makes of a few "
-             "hundred\nimages of the training split; labels are used only to report accuracy on "
-             "the test split.\nSee what of a model is supported with 'strata import --check'.") {}
+             "hundred\nsamples of the training split. With --finetune the levels then learn from "
+             "the dense\nnetwork, and from labels where there are. The test split is for the "
+             "report alone.\nSee what of a model is supported with 'strata import --check'.") {}
 
   void declare(CLI::App& app) override {
     app.add_option("FILE", file_, "The .onnx file, or a .strata file with one level")->required();
-    app.add_option("--levels", levels_,
-                   "Sizes of the levels, sparsest first, in percent of the dense network")
-        ->option_text("PERCENT,... (required)")
-        ->delimiter(',')
-        ->required();
-    app.add_option("--budget", budget_, "What --levels count: weights or flops (default: weights)")
-        ->type_name("KIND")
-        ->check(CLI::IsMember({"weights", "flops"}).description(""));
+    declare_levels(app);
     app.add_option("--data", data_,
-                   "Images like those that the network is for: a folder with train/CLASS/ and "
-                   "test/CLASS/, CIFAR-10 or IDX. Without, weights are chosen by magnitude")
-        ->type_name("DIR");
-    app.add_option("--images", images_, "Calibration images to take (default: 512)")
+                   "Data like those that the network is for: a folder with train/CLASS/ and "
+                   "test/CLASS/ of images, CIFAR-10, IDX, or an .npz file with 'x' (or the inputs "
+                   "by name) and, for accuracy, 'y'. Without, weights are chosen by magnitude")
+        ->type_name("PATH");
+    app.add_option("--samples,--images", samples_, "Calibration samples to take (default: 512)")
         ->type_name("N")
         ->check(CLI::PositiveNumber.description(""));
     app.add_option("--method", method_,
@@ -70,8 +88,20 @@ class CompressVerb : public Verb {
                    "weights as they are")
         ->type_name("METHOD")
         ->check(CLI::IsMember({"together", "outwards", "inwards", "magnitude"}).description(""));
+    app.add_option("--finetune", finetune_,
+                   "Train afterwards: a time such as 10m or 2h, or 5epochs. Ctrl-C keeps the state "
+                   "in OUTPUT.ckpt")
+        ->type_name("BUDGET");
+    app.add_option("--set", overrides_,
+                   "Change how --finetune trains by one key of a recipe (see 'strata train "
+                   "--help-recipe'); may be repeated")
+        ->option_text("KEY=VALUE")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    app.add_flag("--resume", resume_, "Go on fine-tuning from the checkpoint, if there is one");
     app.add_flag("--convert", convert_, "Make images of another size or colour fit");
     declare_bind(app, bind_);
+    declare_weights(app, weights_);
     app.add_option("--threads", threads_, "Threads (default: all cores)")
         ->type_name("N")
         ->check(CLI::Range(1, 64).description(""));
@@ -81,7 +111,7 @@ class CompressVerb : public Verb {
   }
 
   void run(const Console& console) override {
-    check_levels();
+    check_usage();
     check_output(output_, {{file_}});
 #ifdef STRATA_TORCH_VERSION
     compress(console);
@@ -94,47 +124,108 @@ class CompressVerb : public Verb {
   }
 
  private:
-  void check_levels() const {
-    double before = 0;
-    for (const double level : levels_) {
-      if (!(level > before && level <= 100)) {
-        throw UsageError(
-            "--levels must be percentages above 0, at most 100, that grow from level "
-            "to level; " +
-            Json(level).dump() + " follows " + Json(before).dump());
-      }
-      before = level;
-    }
-  }
+  void declare_levels(CLI::App& app);
+  void check_usage();
+  void check_levels(const std::string& option, const std::vector<double>& levels,
+                    bool percent) const;
 
 #ifdef STRATA_TORCH_VERSION
   void compress(const Console& console);
   [[nodiscard]] sparse::NestedModel load() const;
-  [[nodiscard]] train::CalibrationData calibration(const Console& console,
-                                                   const sparse::NestedModel& dense,
-                                                   const data::ImageShape& shape) const;
-  void show(const Console& console, const train::OneShotResult& result, double seconds,
-            const std::vector<std::optional<double>>& accuracy) const;
+  [[nodiscard]] LevelRequest request() const;
+  [[nodiscard]] std::unique_ptr<data::Samples> samples(const Console& console,
+                                                       const sparse::NestedModel& dense,
+                                                       data::Split split) const;
+  [[nodiscard]] std::string record(const Console& console, const CompressionReport& report) const;
+  void fit(const Console& console, const sparse::NestedModel& dense);
+  void tune(const Console& console, const sparse::NestedModel& dense);
+  void write_and_show(const Console& console, sparse::NestedModel dense);
+
+  std::unique_ptr<data::Samples> training_;  ///< null without data
+  sparse::NestedModel nested_;               ///< what there is so far
+  CompressionReport report_;
 #endif
 
   std::string file_;
-  std::vector<double> levels_;
+  std::vector<double> levels_, level_flops_, level_ms_;
   std::string budget_ = "weights";
   std::string data_;
-  int64_t images_ = kCalibrationInputs;
+  int64_t samples_ = kCalibrationSamples;
   std::string method_ = "together";
+  std::string finetune_;
+  std::optional<TuningBudget> tuning_;
+  std::vector<std::string> overrides_;
+  bool resume_ = false;
   bool convert_ = false;
   std::vector<std::string> bind_;
+  std::string weights_;
   int threads_ = 0;
   std::string output_;
 };
 
+void CompressVerb::declare_levels(CLI::App& app) {
+  const auto add = [&](const char* name, std::vector<double>& into, const char* type,
+                       const char* text) {
+    return app.add_option(name, into, text)->option_text(type)->delimiter(',');
+  };
+  add("--levels", levels_, "PERCENT,...",
+      "Sizes of the levels, sparsest first, in percent of the dense network's weights");
+  add("--level-flops", level_flops_, "PERCENT,...",
+      "Instead: in percent of the dense network's multiply-adds");
+  add("--level-ms", level_ms_, "MS,...",
+      "Instead: milliseconds that one inference may take on this machine with --threads");
+  app.add_option("--budget", budget_, "What --levels count: weights or flops (default: weights)")
+      ->type_name("KIND")
+      ->check(CLI::IsMember({"weights", "flops"}).description(""));
+}
+
+void CompressVerb::check_levels(const std::string& option, const std::vector<double>& levels,
+                                bool percent) const {
+  double before = 0;
+  for (const double level : levels) {
+    if (!(level > before && (!percent || level <= 100))) {
+      throw UsageError(option + " must be " +
+                       (percent ? "percentages above 0, at most 100," : "times above 0") +
+                       " that grow from level to level; " + Json(level).dump() + " follows " +
+                       Json(before).dump());
+    }
+    before = level;
+  }
+}
+
+void CompressVerb::check_usage() {
+  const auto given = static_cast<int>(!levels_.empty()) + static_cast<int>(!level_flops_.empty()) +
+                     static_cast<int>(!level_ms_.empty());
+  if (given != 1) {
+    throw UsageError(given == 0 ? "say which levels to make: --levels, --level-flops or --level-ms"
+                                : "give one of --levels, --level-flops and --level-ms");
+  }
+  check_levels("--levels", levels_, true);
+  check_levels("--level-flops", level_flops_, true);
+  check_levels("--level-ms", level_ms_, false);
+  if (!weights_.empty() && std::filesystem::path(file_).extension() != ".onnx") {
+    throw UsageError("--weights belongs to an ONNX model");
+  }
+  if (!finetune_.empty()) {
+    tuning_ = parse_tuning_budget(finetune_);
+    if (data_.empty()) throw UsageError("--finetune needs data to train on; give --data");
+  } else if (resume_ || !overrides_.empty()) {
+    throw UsageError("--resume and --set belong to --finetune");
+  }
+}
+
 #ifdef STRATA_TORCH_VERSION
+
+LevelRequest CompressVerb::request() const {
+  if (!level_ms_.empty()) return {LevelUnit::kMilliseconds, level_ms_};
+  if (!level_flops_.empty()) return {LevelUnit::kFlops, level_flops_};
+  return {budget_ == "flops" ? LevelUnit::kFlops : LevelUnit::kWeights, levels_};
+}
 
 sparse::NestedModel CompressVerb::load() const {
   if (std::filesystem::path(file_).extension() == ".onnx") {
     return value_or_throw(
-        interop::import_onnx(file_, {.bindings = parse_bindings(bind_), .name = {}}));
+        interop::import_onnx(file_, {.bindings = parse_bindings(bind_), .weights = weights_}));
   }
   const auto reader = value_or_throw(format::Reader::open(file_));
   if (reader->level_count() != 1) {
@@ -144,30 +235,87 @@ sparse::NestedModel CompressVerb::load() const {
   return value_or_throw(reader->read_all());
 }
 
-/// [channels, height, width] of the input, if it is one of images.
-std::optional<data::ImageShape> image_shape(const sparse::NestedModel& dense) {
-  const graph::Shape& shape = dense.model.graphs.at(0).inputs.at(0).shape;
-  if (shape.size() != 4 || !shape[1].known() || !shape[2].known() || !shape[3].known()) return {};
-  return data::ImageShape{shape[1].value(), shape[2].value(), shape[3].value()};
+std::unique_ptr<data::Samples> CompressVerb::samples(const Console& console,
+                                                     const sparse::NestedModel& dense,
+                                                     data::Split split) const {
+  const bool few = split == data::Split::kTrain && !tuning_;
+  return load_samples(
+      console, dense.model, split,
+      {.path = data_, .convert = convert_, .limit = few ? samples_ : 0, .threads = threads_});
 }
 
-train::CalibrationData CompressVerb::calibration(const Console& console,
-                                                 const sparse::NestedModel& dense,
-                                                 const data::ImageShape& shape) const {
-  data::LoadOptions options;
-  options.shape = shape;
-  options.convert = convert_;
-  options.limit = images_;
-  options.threads = threads_;
-  const data::Dataset images = load_images(console, data_, data::Split::kTrain, options);
-  const auto normalisation = data::read_normalisation(dense.model.metadata, shape.channels);
-  const std::vector<int64_t> chosen = data::spread_over_classes(images.labels, images_);
-  train::CalibrationData calibration;
-  calibration.count = static_cast<int64_t>(chosen.size());
-  calibration.shape = {shape.channels, shape.height, shape.width};
-  calibration.inputs.resize(chosen.size() * static_cast<size_t>(shape.elements()));
-  data::to_float(images, chosen, normalisation, calibration.inputs.data());
-  return calibration;
+/// Fits every level in one shot.
+void CompressVerb::fit(const Console& console, const sparse::NestedModel& dense) {
+  const bool magnitude = method_ == "magnitude";
+  train::Calibration calibration;
+  LevelChoice choice{.dense = dense, .threads = threads_};
+  choice.method =
+      magnitude ? sparse::AllocationMethod::kGlobalMagnitude : sparse::AllocationMethod::kUniform;
+  if (training_) {
+    calibration = {training_.get(), data::choose_samples(*training_, samples_)};
+    choice.bindings = bindings_of(dense.model.graphs[0], *training_);
+  } else if (!magnitude) {
+    console.note(
+        "warning: without --data, weights are chosen by magnitude and nothing makes up "
+        "for those that leave; expect much lower accuracy");
+  }
+  ProgressOptions progress_options;
+  progress_options.mode = progress_mode(console.quiet);
+  std::unique_ptr<Progress> progress;
+  const auto show_progress = [&](int64_t done, int64_t total, const std::string& what) {
+    stop_if_interrupted();
+    if (!progress) progress = std::make_unique<Progress>("compress", total, progress_options);
+    progress->update(done, what);
+  };
+  train::set_compression_threads(threads_);
+  if (!calibration.empty() && !magnitude) {
+    choice.sensitivity = train::measure_sensitivity(dense, calibration, show_progress);
+    progress.reset();
+  }
+  const LevelCounts counts = choose_levels(console, choice, request());
+  train::OneShotOptions options;
+  options.order = magnitude               ? train::NestingOrder::kMagnitude
+                  : method_ == "outwards" ? train::NestingOrder::kOutwards
+                  : method_ == "inwards"  ? train::NestingOrder::kInwards
+                                          : train::NestingOrder::kTogether;
+  options.progress = show_progress;
+  train::OneShotResult result = train::compress_one_shot(dense, calibration, counts, options);
+  nested_ = std::move(result.nested);
+  for (size_t i = 0; i < result.layers.size(); ++i) {
+    const train::LayerOutcome& layer = result.layers[i];
+    const double sensitivity = choice.sensitivity.empty() ? 0 : choice.sensitivity[i].sensitivity;
+    report_.layers.push_back(
+        {layer.weight, layer.elements, sensitivity, layer.nonzeros, layer.error, layer.seconds});
+  }
+}
+
+void CompressVerb::tune(const Console& console, const sparse::NestedModel& dense) {
+  train::FineTuneOptions options;
+  train::Recipe recipe = train::fine_tuning_recipe();
+  recipe.threads = threads_;
+  if (tuning_->epochs > 0) recipe.optimizer.epochs = tuning_->epochs;
+  options.recipe = train::parse_recipe(train::to_toml(recipe), "--set", overrides_);
+  options.minutes = tuning_->minutes;
+  options.checkpoint = output_ + ".ckpt";
+  options.log = output_ + ".csv";
+  options.resume = resume_;
+  options.quiet = console.quiet;
+  train::FineTuneResult result = train::fine_tune(dense, nested_, *training_, options);
+  nested_ = std::move(result.nested);
+  report_.fine_tuning = {result.seconds, result.epochs, result.steps};
+}
+
+std::string CompressVerb::record(const Console& console, const CompressionReport& report) const {
+  const LevelRequest asked = request();
+  constexpr const char* kUnits[] = {"weights", "flops", "ms"};
+  Json record = {{"kind", "compress"},
+                 {"method", method_},
+                 {"levels", asked.values},
+                 {"budget", kUnits[static_cast<size_t>(asked.unit)]},
+                 {"samples", training_ ? samples_ : 0},
+                 {"command", console.command_line}};
+  if (report.fine_tuning) record["fine_tuning_epochs"] = report.fine_tuning->epochs;
+  return record.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 std::shared_ptr<const format::Reader> reader_of(const sparse::NestedModel& nested,
@@ -176,136 +324,52 @@ std::shared_ptr<const format::Reader> reader_of(const sparse::NestedModel& neste
   return value_or_throw(format::Reader::from_bytes(bytes, name));
 }
 
+void CompressVerb::write_and_show(const Console& console, sparse::NestedModel dense) {
+  throw_if_error(sparse::fold_normalisation(nested_));
+  throw_if_error(sparse::fold_normalisation(dense));
+  nested_.record = record(console, report_);
+  throw_if_error(format::write(output_, nested_));
+  report_.reader = value_or_throw(format::Reader::open(output_));
+  report_.density = value_or_throw(sparse::account(nested_));
+  report_.method = method_;
+  report_.asked_ms = level_ms_;
+  const auto original = reader_of(dense, file_);
+  graph::Bindings bindings;
+  if (training_) {
+    bindings = bindings_of(dense.model.graphs[0], *training_);
+    const auto test = samples(console, dense, data::Split::kTest);
+    report_.data = test->name();
+    report_.comparison = compare_levels(console, original, report_.reader, *test, threads_);
+  }
+  report_.threads = threads_;
+  report_.times = time_levels(original, report_.reader, bindings, threads_);
+  show(console, report_);
+  std::string note =
+      "wrote " + output_ + " after " + format_duration(report_.seconds) + " of compression";
+  if (report_.fine_tuning) {
+    note += " and " + format_duration(report_.fine_tuning->seconds) + " of fine-tuning (" +
+            format_fixed(report_.fine_tuning->epochs, 1) + " epochs)";
+  }
+  console.note(note);
+}
+
 void CompressVerb::compress(const Console& console) {
   if (threads_ == 0) threads_ = available_cores();
   sparse::NestedModel dense = load();
-  const bool magnitude = method_ == "magnitude";
-  train::CalibrationData calibration_data;
   if (!data_.empty()) {
-    const auto shape = image_shape(dense);
-    if (!shape) {
-      throw Error("'" + file_ + "' takes no images ([batch,C,H,W] with known sizes), so --data " +
-                  "cannot feed it; see --bind if only sizes are open");
-    }
-    calibration_data = calibration(console, dense, *shape);
-  } else if (!magnitude) {
-    console.note(
-        "warning: without --data, weights are chosen by magnitude and nothing makes up "
-        "for those that leave; expect much lower accuracy");
+    training_ = samples(console, dense, data::Split::kTrain);
+    train::add_level_normalisation(dense);
   }
-  train::OneShotOptions options;
-  for (const double level : levels_) options.levels.push_back(level / 100);
-  if (budget_ == "flops") options.budget = train::CompressionBudget::kFlops;
-  options.order = magnitude               ? train::NestingOrder::kMagnitude
-                  : method_ == "outwards" ? train::NestingOrder::kOutwards
-                  : method_ == "inwards"  ? train::NestingOrder::kInwards
-                                          : train::NestingOrder::kTogether;
-  options.threads = threads_;
-  ProgressOptions progress_options;
-  progress_options.mode = progress_mode(console.quiet);
-  std::unique_ptr<Progress> progress;
-  options.progress = [&](int64_t done, int64_t total, const std::string& what) {
-    stop_if_interrupted();
-    if (!progress) progress = std::make_unique<Progress>("compress", total, progress_options);
-    progress->update(done, what);
-  };
   const auto begin = std::chrono::steady_clock::now();
-  train::OneShotResult result = train::compress_one_shot(dense, calibration_data, options);
-  progress.reset();
-  const double seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  throw_if_error(sparse::fold_normalisation(result.nested));
-  throw_if_error(sparse::fold_normalisation(dense));
-  result.nested.record = Json({{"kind", "compress"},
-                               {"method", method_},
-                               {"levels", levels_},
-                               {"budget", budget_},
-                               {"images", calibration_data.count},
-                               {"command", console.command_line}})
-                             .dump(-1, ' ', false, Json::error_handler_t::replace);
-  throw_if_error(format::write(output_, result.nested));
-
-  std::vector<std::optional<double>> accuracy(levels_.size() + 1);  // the last one: dense
-  if (!data_.empty()) {
-    const auto original = reader_of(dense, file_);
-    const EvaluationOptions evaluation{data_, 0, convert_, threads_};
-    const std::shared_ptr<const format::Reader> compressed =
-        value_or_throw(format::Reader::open(output_));
-    const auto evaluators =
-        make_image_evaluators(console, std::array{original, compressed}, evaluation);
-    const int64_t count = evaluators[0]->sample_count(0);
-    ProgressOptions eval_options = progress_options;
-    eval_options.unit = evaluators[0]->sample_unit();
-    Progress eval("eval", count * static_cast<int64_t>(accuracy.size()), eval_options);
-    for (size_t k = 0; k < accuracy.size(); ++k) {
-      const bool is_dense = k == levels_.size();
-      Evaluator& which = *evaluators[is_dense ? 0 : 1];
-      const std::vector<uint8_t> route(which.steps().size(),
-                                       is_dense ? 0 : static_cast<uint8_t>(k));
-      accuracy[k] = which.measure(0, route, eval).value;
-    }
+  fit(console, dense);
+  report_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  if (tuning_) {
+    console.note("compressed after " + format_duration(report_.seconds) + ", now fine-tuning");
+    tune(console, dense);
   }
-  show(console, result, seconds, accuracy);
-}
-
-void CompressVerb::show(const Console& console, const train::OneShotResult& result, double seconds,
-                        const std::vector<std::optional<double>>& accuracy) const {
-  const auto reader = value_or_throw(format::Reader::open(output_));
-  const sparse::DensityReport density = value_or_throw(sparse::account(result.nested));
-  Json document = console.document();
-  document["model"] = model_json(*reader);
-  document["method"] = method_;
-  document["seconds"] = seconds;
-  document["metric"] = "top1";
-  document["unit"] = "percent";
-  const std::optional<double> dense = accuracy.back();
-  if (dense) document["dense_value"] = *dense;
-  document["levels"] = Json::array();
-  Table table;
-  for (const char* title : {"level", "top-1 %", "of dense", "output distance", "weights %",
-                            "FLOPs %", "bytes to end"}) {
-    table.add_column(title);
-  }
-  for (size_t k = 0; k < density.levels.size(); ++k) {
-    const sparse::LevelDensity& level = density.levels[k];
-    Json entry = level_json(level, reader->blocks()[k]);
-    std::string value = "-";
-    std::string loss = "-";
-    std::string distance = "-";
-    if (accuracy[k]) {
-      entry["value"] = *accuracy[k];
-      value = format_fixed(*accuracy[k], 2);
-      loss = format_fixed(*accuracy[k] - *dense, 2);
-    }
-    if (k < result.output_distance.size()) {
-      entry["output_distance"] = result.output_distance[k];
-      distance = format_fixed(result.output_distance[k], 4);
-    }
-    table.add_row({std::to_string(k), value, loss, distance, format_fixed(level.weights_pct, 2),
-                   format_fixed(level.flops_pct, 2),
-                   format_count(static_cast<int64_t>(reader->blocks()[k].bytes_to_end))});
-    document["levels"].push_back(std::move(entry));
-    if (accuracy[k] && *dense - *accuracy[k] > kSteepLoss) {
-      console.note("warning: level " + std::to_string(k) + " is " +
-                   format_fixed(*dense - *accuracy[k], 1) +
-                   " points below the dense network; it is hardly worth having");
-    }
-  }
-  document["layers"] = Json::array();
-  for (const train::LayerOutcome& layer : result.layers) {
-    document["layers"].push_back({{"weight", layer.weight},
-                                  {"elements", layer.elements},
-                                  {"nonzeros", layer.nonzeros},
-                                  {"sensitivity", layer.sensitivity},
-                                  {"error", layer.error},
-                                  {"seconds", layer.seconds}});
-  }
-  document["machine"] = machine_json();
-  document["build"] = build_json();
-  std::string text = table.text();
-  if (dense) text += "dense: " + format_fixed(*dense, 2) + " %\n";
-  console.result(document, text);
-  console.note("wrote " + output_ + " after " + format_duration(seconds) + " of compression");
+  write_and_show(console, std::move(dense));
+  std::error_code ignored;
+  std::filesystem::remove(output_ + ".ckpt", ignored);
 }
 
 #endif

@@ -33,6 +33,7 @@ class ImportVerb : public Verb {
                  "Write nothing; list every operator with its count and whether it is supported, "
                  "and why not");
     declare_bind(app, bind_);
+    declare_weights(app, weights_);
     app.add_option("-o,--output", output_, "The .strata file to write")->type_name("FILE");
   }
 
@@ -41,7 +42,8 @@ class ImportVerb : public Verb {
       throw UsageError(check_ ? "--check writes nothing, so leave -o out"
                               : "give -o FILE to write, or --check to look only");
     }
-    const interop::ImportOptions options{.bindings = parse_bindings(bind_), .name = {}};
+    const interop::ImportOptions options{
+        .bindings = parse_bindings(bind_), .name = {}, .weights = weights_};
     if (check_) {
       check(console, options);
       return;
@@ -122,6 +124,7 @@ class ImportVerb : public Verb {
   std::string file_;
   bool check_ = false;
   std::vector<std::string> bind_;
+  std::string weights_;
   std::string output_;
 };
 

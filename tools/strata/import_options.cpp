@@ -16,6 +16,14 @@ void declare_bind(CLI::App& app, std::vector<std::string>& into) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
+void declare_weights(CLI::App& app, std::string& into) {
+  app.add_option(
+         "--weights", into,
+         "A .safetensors file whose tensors stand in for the model's weights of their names "
+         "(for a model that was exported without them, or trained further)")
+      ->type_name("FILE");
+}
+
 graph::Bindings parse_bindings(const std::vector<std::string>& texts) {
   graph::Bindings bindings;
   for (const std::string& text : texts) {

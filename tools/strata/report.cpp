@@ -28,6 +28,8 @@ class ReportVerb : public Verb {
     app.add_option("--eval", files_.eval, "Result of 'strata eval'")->type_name("JSON");
     app.add_option("--bench", files_.bench, "Result of 'strata bench'")->type_name("JSON");
     app.add_option("--qos", files_.qos, "Result of 'strata qos'")->type_name("JSON");
+    app.add_option("--compress", files_.compress, "Result of 'strata compress --json'")
+        ->type_name("JSON");
     app.add_option("-o,--output", output_, "The .html file to write")
         ->option_text("FILE (required)")
         ->required();
@@ -35,12 +37,15 @@ class ReportVerb : public Verb {
 
   void run(const Console& console) override {
     std::vector<std::string> inputs;
-    for (const std::string& file : {files_.eval, files_.bench, files_.qos, files_.model}) {
+    for (const std::string& file :
+         {files_.eval, files_.bench, files_.qos, files_.compress, files_.model}) {
       if (!file.empty()) inputs.push_back(file);
     }
     if (inputs.empty()) {
       throw UsageError(
-          "there is nothing to report on: give --eval, --bench, --qos or a .strata file; see "
+          "there is nothing to report on: give --eval, --bench, --qos, --compress or a .strata "
+          "file; "
+          "see "
           "'strata report --help'");
     }
     check_output(output_, inputs);

@@ -130,6 +130,24 @@ void add_bench(ReportData& report, const Json& document, const std::string& path
   add_source(report, document);
 }
 
+/// Accuracy and times as eval and bench give them, unless these are there.
+void add_compress(ReportData& report, const Json& document, const std::string& path) {
+  merge_levels(report.levels, document, path, [](ReportLevel& level, const Json& entry) {
+    if (!level.accuracy && entry.contains("value"))
+      level.accuracy = entry.at("value").get<double>();
+    if (level.p50_ms) return;
+    level.p50_ms = entry.at("p50_ms").get<double>();
+    level.p90_ms = entry.at("p90_ms").get<double>();
+    level.p99_ms = entry.at("p99_ms").get<double>();
+  });
+  if (report.data_name.empty()) {
+    report.data_name = document.at("data").get<std::string>();
+    report.images = document.value("test_samples", int64_t{0});
+  }
+  if (report.threads == 0) report.threads = document.at("threads").get<int>();
+  add_source(report, document);
+}
+
 /// Kept whole: it has its own sections.
 void add_qos(ReportData& report, const Json& document, const std::string& path) {
   if (!report.levels.empty() && report.levels.size() != document.at("levels").size()) {
@@ -189,6 +207,7 @@ ReportData gather(const ReportFiles& files) {
   };
   if (!files.eval.empty()) add_result(files.eval, "eval", add_eval);
   if (!files.bench.empty()) add_result(files.bench, "bench", add_bench);
+  if (!files.compress.empty()) add_result(files.compress, "compress", add_compress);
   if (!files.qos.empty()) add_result(files.qos, "qos", add_qos);
   if (!model_path.empty()) {
     const auto reader = value_or_throw(format::Reader::open(model_path));

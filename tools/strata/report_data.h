@@ -88,6 +88,7 @@ struct ReportFiles {
   std::string eval;
   std::string bench;
   std::string qos;
+  std::string compress;
   std::string model;
 };
 

@@ -59,6 +59,10 @@ std::unique_ptr<NestingAlgorithm> make_joint(const Recipe& recipe, Network& netw
 std::unique_ptr<NestingAlgorithm> make_grow(const Recipe& recipe, Network& network,
                                             const Task& task);
 
+/// The `joint` algorithm on a network that is nested already: its masks stay as they are.
+std::unique_ptr<NestingAlgorithm> make_joint_tuning(const Recipe& recipe, Network& network,
+                                                    const Task& task);
+
 /// What the passes of one step draw from: a function of the recipe's seed and of the arguments.
 at::Generator pass_generator(const Recipe& recipe, int64_t step, int64_t pass);
 

@@ -87,6 +87,39 @@ json describe(const std::string& name, const at::Tensor& tensor) {
           {"shape", tensor.sizes().vec()}};
 }
 
+/// A checkpoint that is whole and of this version.
+struct OpenCheckpoint {
+  MappedFile file;
+  json header;
+  Bytes tensors;
+};
+
+OpenCheckpoint open_checkpoint(const std::string& path) {
+  OpenCheckpoint open{value_or_throw(MappedFile::open(path)), {}, {}};
+  const Bytes bytes = open.file.bytes();
+  if (bytes.size() < sizeof(kMagic) || std::memcmp(bytes.data(), kMagic, sizeof(kMagic)) != 0) {
+    fail(path, "it is not a checkpoint of strata");
+  }
+  uint64_t digest = 0;
+  uint64_t header_size = 0;
+  if (bytes.size() < kPrefix + sizeof(digest)) fail(path, "it is truncated");
+  const Bytes body = bytes.first(bytes.size() - sizeof(digest));
+  std::memcpy(&digest, body.data() + body.size(), sizeof(digest));
+  std::memcpy(&header_size, bytes.data() + sizeof(kMagic), sizeof(header_size));
+  Hash hash;
+  hash.update(body);
+  if (hash.digest() != digest) fail(path, "it is damaged or truncated (checksum)");
+  if (header_size > body.size() - kPrefix) fail(path, "its header is longer than the file");
+
+  const uint8_t* text = body.data() + kPrefix;
+  open.header = json::parse(text, text + header_size, nullptr, /*allow_exceptions=*/false);
+  if (open.header.is_discarded() || open.header.value("version", 0) != kVersion) {
+    fail(path, "it was written by another version of strata");
+  }
+  open.tensors = body.subspan(kPrefix + header_size);
+  return open;
+}
+
 }  // namespace
 
 void write_checkpoint(const std::string& path, const CheckpointFacts& facts,
@@ -121,27 +154,8 @@ void write_checkpoint(const std::string& path, const CheckpointFacts& facts,
 
 CheckpointFacts read_checkpoint(const std::string& path, const CheckpointFacts& expected,
                                 const VisitState& state) {
-  const MappedFile file = value_or_throw(MappedFile::open(path));
-  const Bytes bytes = file.bytes();
-  if (bytes.size() < sizeof(kMagic) || std::memcmp(bytes.data(), kMagic, sizeof(kMagic)) != 0) {
-    fail(path, "it is not a checkpoint of strata");
-  }
-  uint64_t digest = 0;
-  uint64_t header_size = 0;
-  if (bytes.size() < kPrefix + sizeof(digest)) fail(path, "it is truncated");
-  const Bytes body = bytes.first(bytes.size() - sizeof(digest));
-  std::memcpy(&digest, body.data() + body.size(), sizeof(digest));
-  std::memcpy(&header_size, bytes.data() + sizeof(kMagic), sizeof(header_size));
-  Hash hash;
-  hash.update(body);
-  if (hash.digest() != digest) fail(path, "it is damaged or truncated (checksum)");
-  if (header_size > body.size() - kPrefix) fail(path, "its header is longer than the file");
-
-  const uint8_t* text = body.data() + kPrefix;
-  const json header = json::parse(text, text + header_size, nullptr, /*allow_exceptions=*/false);
-  if (header.is_discarded() || header.value("version", 0) != kVersion) {
-    fail(path, "it was written by another version of strata");
-  }
+  const OpenCheckpoint open = open_checkpoint(path);
+  const json& header = open.header;
   CheckpointFacts facts;
   facts.recipe = header.at("recipe");
   facts.data_digest = header.at("data_digest");
@@ -155,7 +169,7 @@ CheckpointFacts read_checkpoint(const std::string& path, const CheckpointFacts& 
   }
 
   const at::NoGradGuard no_grad;
-  Bytes rest = body.subspan(kPrefix + header_size);
+  Bytes rest = open.tensors;
   size_t index = 0;
   state([&](const std::string& name, at::Tensor& tensor) {
     const json& tensors = header.at("tensors");
@@ -171,6 +185,11 @@ CheckpointFacts read_checkpoint(const std::string& path, const CheckpointFacts& 
     ++index;
   });
   return facts;
+}
+
+Recipe checkpoint_recipe(const std::string& path) {
+  const OpenCheckpoint open = open_checkpoint(path);
+  return parse_recipe(open.header.at("recipe").get<std::string>(), path);
 }
 
 }  // namespace strata::train

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "train/recipe.h"
 #include "train/torch/network.h"
 
 namespace strata::train {
@@ -30,5 +31,8 @@ void write_checkpoint(const std::string& path, const CheckpointFacts& facts,
 /// those of [checkpoint]) or other data.
 CheckpointFacts read_checkpoint(const std::string& path, const CheckpointFacts& expected,
                                 const VisitState& state);
+
+/// The recipe of the run that wrote it. Throws Error: damaged, of another version.
+Recipe checkpoint_recipe(const std::string& path);
 
 }  // namespace strata::train

@@ -4,7 +4,8 @@
 // distillation: Yu and Huang 2019). Masks follow the magnitudes along a gradual schedule. The least
 // sparse level's gradient of a masked weight is applied to the dense one, so that pruned weights
 // can return (Lin et al. 2020); the other levels move only what they have. `dense` is the same with
-// one level that keeps everything.
+// one level that keeps everything. Where the task has a teacher of its own, every level learns from
+// that one.
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -20,9 +21,11 @@ namespace {
 /// Sets this seed apart from the one of shuffling and augmentation.
 constexpr uint64_t kRouteSalt = 0x726f757465ULL;
 
+enum class Masks : uint8_t { kFound, kGiven };
+
 class Joint final : public NestingAlgorithm {
  public:
-  Joint(const Recipe& recipe, Network& network, const Task& task);
+  Joint(const Recipe& recipe, Network& network, const Task& task, Masks masks);
 
   [[nodiscard]] int64_t total_steps() const override { return total_steps_; }
   StepReport step(const Batch& batch, int64_t step) override;
@@ -68,12 +71,12 @@ class Joint final : public NestingAlgorithm {
   std::vector<std::vector<size_t>> vector_slots_;  ///< [level][index in trained_vectors()]
 };
 
-Joint::Joint(const Recipe& recipe, Network& network, const Task& task)
+Joint::Joint(const Recipe& recipe, Network& network, const Task& task, Masks masks)
     : recipe_(recipe),
       network_(network),
       task_(task),
       top_(network.level_count() - 1),
-      budgets_(level_budgets(recipe)),
+      budgets_(masks == Masks::kFound ? level_budgets(recipe) : std::vector<sparse::LevelBudget>{}),
       optimizer_(recipe.optimizer) {
   const Recipe::Algorithm::Joint& joint = recipe.algorithm.joint;
   total_steps_ = std::max<int64_t>(
@@ -84,6 +87,7 @@ Joint::Joint(const Recipe& recipe, Network& network, const Task& task)
   begin_step_ = std::min<int64_t>(at(joint.prune_begin), total_steps_ - 1);
   end_step_ = std::clamp<int64_t>(at(joint.prune_end), begin_step_, total_steps_ - 1);
   freeze_step_ = std::max<int64_t>(at(joint.freeze), end_step_);
+  if (masks == Masks::kGiven) begin_step_ = end_step_ = freeze_step_ = -1;
   for (const size_t p : network.weights()) {
     weight_slots_.push_back(
         optimizer_.add(network.model().parameters[p].name, network.weight(p), /*decay=*/true));
@@ -150,11 +154,16 @@ at::Tensor Joint::taught_loss(const at::Tensor& answer, const at::Tensor& teache
                               const Batch& batch, double& own_loss) const {
   const double share = recipe_.algorithm.joint.distill;
   const double temperature = recipe_.algorithm.joint.temperature;
-  const at::Tensor from_labels = task_.loss(answer, batch);
-  own_loss = from_labels.item<double>();
-  if (share == 0) return from_labels;
+  at::Tensor loss;
+  if (share < 1) {
+    loss = task_.loss(answer, batch);
+    own_loss = loss.item<double>();
+    if (share == 0) return loss;
+  }
   const at::Tensor divergence = task_.divergence(answer, teacher, batch, temperature);
-  return from_labels * (1 - share) + divergence * (share * temperature * temperature);
+  if (share == 1) own_loss = divergence.item<double>();
+  const at::Tensor taught = divergence * (share * temperature * temperature);
+  return loss.defined() ? loss * (1 - share) + taught : taught;
 }
 
 void Joint::apply_gradients(double rate, bool frozen) {
@@ -199,15 +208,25 @@ StepReport Joint::step(const Batch& batch, int64_t step) {
   };
 
   network_.refresh(top_);
-  const at::Tensor teacher =
+  at::Tensor answers = task_.teacher_answer(batch);
+  const bool taught_from_outside = answers.defined();
+  const at::Tensor best =
       task_.answer(network_, batch, network_.fixed_route(top_), drawing(own_statistics));
-  const at::Tensor loss = task_.loss(teacher, batch);
-  report.loss[static_cast<size_t>(top_)] = loss.item<double>();
-  loss.backward();
+  double top_loss = 0;
+  if (taught_from_outside) {
+    taught_loss(best, answers, batch, top_loss).backward();
+  } else {
+    const at::Tensor loss = task_.loss(best, batch);
+    top_loss = loss.item<double>();
+    loss.backward();
+  }
+  report.loss[static_cast<size_t>(top_)] = top_loss;
 
   if (nested && top_ > 0) {
     for (int k = 0; k < top_; ++k) network_.refresh(k);
-    const at::Tensor answers = network_.drops_out() ? certain_answers(batch) : teacher.detach();
+    if (!taught_from_outside) {
+      answers = network_.drops_out() ? certain_answers(batch) : best.detach();
+    }
     const auto learn = [&](const ModelRoute& route, Pass& pass) {
       double own_loss = 0;
       const at::Tensor answer = task_.answer(network_, batch, route, drawing(pass));
@@ -231,7 +250,12 @@ StepReport Joint::step(const Batch& batch, int64_t step) {
 
 std::unique_ptr<NestingAlgorithm> make_joint(const Recipe& recipe, Network& network,
                                              const Task& task) {
-  return std::make_unique<Joint>(recipe, network, task);
+  return std::make_unique<Joint>(recipe, network, task, Masks::kFound);
+}
+
+std::unique_ptr<NestingAlgorithm> make_joint_tuning(const Recipe& recipe, Network& network,
+                                                    const Task& task) {
+  return std::make_unique<Joint>(recipe, network, task, Masks::kGiven);
 }
 
 }  // namespace strata::train

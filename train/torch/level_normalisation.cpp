@@ -13,6 +13,9 @@ namespace {
 
 using graph::ParameterRole;
 
+/// Keeps channels that never change from being divided by zero once the network is trained.
+constexpr float kEpsilon = 1e-5F;
+
 bool is_normalised(const graph::Graph& graph, const graph::Node& conv) {
   return std::any_of(graph.nodes.begin(), graph.nodes.end(), [&](const graph::Node& node) {
     return node.op_type == "BatchNormalization" && node.inputs[0] == conv.outputs[0];
@@ -52,13 +55,13 @@ void add_level_normalisation(sparse::NestedModel& nested) {
       }
       const int64_t channels = weight->shape[0];
       const std::string name = unused(node.name + ".level");
-      graph::Node norm{name,         "BatchNormalization", "", {unused(node.name + ".raw")},
-                       node.outputs, {{"epsilon", 0.0F}}};
+      graph::Node norm{name,         "BatchNormalization",   "", {unused(node.name + ".raw")},
+                       node.outputs, {{"epsilon", kEpsilon}}};
       for (const auto& [suffix, role, value] :
            {std::tuple(".scale", ParameterRole::kScale, 1.0F),
             std::tuple(".shift", ParameterRole::kShift, 0.0F),
             std::tuple(".mean", ParameterRole::kMean, 0.0F),
-            std::tuple(".variance", ParameterRole::kVariance, 1.0F)}) {
+            std::tuple(".variance", ParameterRole::kVariance, 1.0F - kEpsilon)}) {
         graph::Parameter parameter{
             .name = unused(name + suffix), .shape = {channels}, .role = role, .prunable = false};
         for (sparse::VectorTable& level : nested.vectors) {

@@ -8,6 +8,7 @@
 #include <ATen/CPUGeneratorImpl.h>
 
 #include "train/error.h"
+#include "train/torch/tensors.h"
 
 namespace strata::train {
 namespace {
@@ -122,6 +123,18 @@ std::vector<float> Network::weight_values(size_t parameter) const {
 void Network::set_mask(int level, size_t parameter, std::span<const uint8_t> bytes) {
   at::Tensor& mask = masks_[static_cast<size_t>(level)][parameter];
   mask.copy_(tensor_of(bytes, mask));
+}
+
+void Network::load(const sparse::NestedModel& nested) {
+  const at::NoGradGuard no_grad;
+  for (int k = 0; k < level_count(); ++k) {
+    const LevelTensors tensors = level_tensors(nested, k);
+    for (const size_t p : vectors_) vector(k, p).copy_(tensors[p]);
+    for (const size_t p : weights_) {
+      set_mask(k, p, sparse::mask(nested.weights.at(model_.parameters[p].name), k));
+      if (k + 1 == level_count()) shared_[p].copy_(tensors[p]);
+    }
+  }
 }
 
 void Network::copy_vectors(int from, int to) {

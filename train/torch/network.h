@@ -57,6 +57,9 @@ class Network {
     return masks_[static_cast<size_t>(level)][parameter];
   }
 
+  /// Takes masks, values and vectors over from a model of the same graphs and levels.
+  void load(const sparse::NestedModel& nested);
+
   /// Row-major values of a weight, and a mask from row-major bytes.
   [[nodiscard]] std::vector<float> weight_values(size_t parameter) const;
   void set_mask(int level, size_t parameter, std::span<const uint8_t> bytes);

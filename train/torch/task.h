@@ -71,6 +71,10 @@ class Task {
   [[nodiscard]] virtual at::Tensor divergence(const at::Tensor& student, const at::Tensor& teacher,
                                               const Batch& batch, double temperature) const;
 
+  /// The answers of a teacher that is no part of the network, without gradients; undefined: there
+  /// is none, and the least sparse level teaches the others.
+  [[nodiscard]] virtual at::Tensor teacher_answer(const Batch& /*batch*/) const { return {}; }
+
   /// [route], for levels that the network has refreshed. No gradients.
   [[nodiscard]] virtual std::vector<Evaluation> evaluate(Network& network,
                                                          std::span<const ModelRoute> routes) = 0;

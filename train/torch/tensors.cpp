@@ -1,6 +1,7 @@
 #include "train/torch/tensors.h"
 
 #include <cstring>
+#include <utility>
 
 namespace strata::train {
 
@@ -36,6 +37,18 @@ at::Tensor tensor_of(const graph::Constant& constant) {
     std::memcpy(tensor.data_ptr(), constant.data.data(), constant.data.size());
   }
   return tensor;
+}
+
+std::vector<at::Tensor> tensors_of(const data::Samples& samples, std::span<const int64_t> indices) {
+  std::vector<at::Tensor> tensors;
+  for (const data::SampleInput& input : samples.inputs()) {
+    std::vector<int64_t> shape = input.shape;
+    shape.insert(shape.begin(), static_cast<int64_t>(indices.size()));
+    at::Tensor tensor = at::empty(shape, scalar_type(input.type));
+    samples.read(indices, tensors.size(), tensor.data_ptr());
+    tensors.push_back(std::move(tensor));
+  }
+  return tensors;
 }
 
 LevelTensors level_tensors(const sparse::NestedModel& nested, int level) {

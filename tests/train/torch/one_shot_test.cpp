@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "graph/builder.h"
+#include "memory_samples.h"
 #include "session_fixture.h"
 #include "sparse/accounting.h"
 #include "sparse/random.h"
@@ -14,6 +15,11 @@
 
 namespace strata::train {
 namespace {
+
+using testing::all_of;
+using testing::compress;
+using testing::counts_for;
+using testing::random_inputs;
 
 sparse::NestedModel dense_resnet() {
   return testing::random_nested(testing::resnet("resnet8", 16, 16, 8), {1.0}, 5);
@@ -46,32 +52,17 @@ sparse::NestedModel biased_network() {
   return *sparse::random_nested_model(model, all, sparse::AllocationMethod::kUniform, 2);
 }
 
-CalibrationData random_inputs(const std::vector<int64_t>& shape, int64_t count) {
-  CalibrationData data;
-  data.shape = shape;
-  data.count = count;
-  int64_t elements = count;
-  for (const int64_t size : shape) elements *= size;
-  uint32_t state = 7;
-  for (int64_t i = 0; i < elements; ++i) {
-    state = state * 1664525U + 1013904223U;
-    data.inputs.push_back(static_cast<float>(state >> 8) / static_cast<float>(1 << 24) - 0.5F);
-  }
-  return data;
-}
-
-OneShotOptions options_with(std::vector<double> levels, NestingOrder order) {
-  OneShotOptions options;
-  options.levels = std::move(levels);
-  options.order = order;
-  return options;
+/// As `compress` takes it in: with a normalisation for every convolution.
+sparse::NestedModel normalised(sparse::NestedModel nested) {
+  add_level_normalisation(nested);
+  return nested;
 }
 
 class OneShotOrder : public ::testing::TestWithParam<NestingOrder> {};
 
 TEST_P(OneShotOrder, NestsAndMeetsItsBudgets) {
-  const OneShotResult result = compress_one_shot(dense_resnet(), random_inputs({3, 16, 16}, 32),
-                                                 options_with({0.3, 0.5}, GetParam()));
+  const OneShotResult result =
+      compress(dense_resnet(), random_inputs({3, 16, 16}, 32), {0.3, 0.5}, GetParam());
   const Status sound = sparse::check(result.nested);
   ASSERT_TRUE(sound.ok()) << sound.message();
   const auto density = sparse::account(result.nested);
@@ -90,9 +81,9 @@ TEST(OneShot, ItComesCloserThanMagnitude) {
   for (const auto& [dense, shape] :
        {std::pair(dense_resnet(), std::vector<int64_t>{3, 16, 16}),
         std::pair(biased_network(), std::vector<int64_t>{3, 12, 12})}) {
-    const CalibrationData data = random_inputs(shape, 64);
+    const testing::MemorySamples data = random_inputs(shape, 64);
     const auto distance = [&, &network = dense](NestingOrder order) {
-      return compress_one_shot(network, data, options_with({0.5}, order)).output_distance.at(0);
+      return compress(normalised(network), data, {0.5}, order).output_distance.at(0);
     };
     EXPECT_LT(distance(NestingOrder::kTogether), 0.9 * distance(NestingOrder::kMagnitude))
         << dense.model.name;
@@ -101,13 +92,12 @@ TEST(OneShot, ItComesCloserThanMagnitude) {
 
 TEST(OneShot, TheDistanceIsThatOfTheFile) {
   const sparse::NestedModel dense = biased_network();
-  const CalibrationData data = random_inputs({3, 12, 12}, 16);
-  const OneShotResult result =
-      compress_one_shot(dense, data, options_with({0.4}, NestingOrder::kTogether));
+  const testing::MemorySamples data = random_inputs({3, 12, 12}, 16);
+  const OneShotResult result = compress(normalised(dense), data, {0.4});
   std::vector<float> expected(16 * 5);
   std::vector<float> actual(16 * 5);
-  TorchModel(dense).run(data.inputs, 16, expected);
-  TorchModel(result.nested).run(data.inputs, 16, actual);
+  TorchModel(dense).run(data.values(), 16, expected);
+  TorchModel(result.nested).run(data.values(), 16, actual);
   double sum = 0;
   for (size_t i = 0; i < 16; ++i) {
     double difference = 0;
@@ -129,11 +119,11 @@ TEST(OneShot, ANormalisationThatIsAddedDoesNothingByItself) {
   const Status sound = sparse::check(after);
   ASSERT_TRUE(sound.ok()) << sound.message();
   EXPECT_EQ(after.model.graphs[0].nodes.size(), before.model.graphs[0].nodes.size() + 2);
-  const CalibrationData data = random_inputs({3, 12, 12}, 2);
+  const testing::MemorySamples data = random_inputs({3, 12, 12}, 2);
   std::vector<float> expected(2 * 5);
   std::vector<float> actual(2 * 5);
-  TorchModel(before).run(data.inputs, 2, expected);
-  TorchModel(after).run(data.inputs, 2, actual);
+  TorchModel(before).run(data.values(), 2, expected);
+  TorchModel(after).run(data.values(), 2, actual);
   for (size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(actual[i], expected[i], 1e-6F);
   sparse::NestedModel again = after;
   add_level_normalisation(again);
@@ -141,51 +131,77 @@ TEST(OneShot, ANormalisationThatIsAddedDoesNothingByItself) {
 }
 
 TEST(OneShot, AllWeightsKeptGiveTheSameNetwork) {
-  const OneShotResult result = compress_one_shot(dense_resnet(), random_inputs({3, 16, 16}, 16),
-                                                 options_with({1.0}, NestingOrder::kTogether));
+  const OneShotResult result = compress(dense_resnet(), random_inputs({3, 16, 16}, 16), {1.0});
   EXPECT_LT(result.output_distance[0], 1e-4);
 }
 
 TEST(OneShot, FlopsCanBeTheBudget) {
-  OneShotOptions options = options_with({0.4}, NestingOrder::kTogether);
-  options.budget = CompressionBudget::kFlops;
+  const sparse::NestedModel dense = dense_resnet();
+  const testing::MemorySamples data = random_inputs({3, 16, 16}, 32);
+  const Calibration calibration = all_of(data);
   const OneShotResult result =
-      compress_one_shot(dense_resnet(), random_inputs({3, 16, 16}, 32), options);
-  const auto density = sparse::account(result.nested);
-  EXPECT_NEAR(density->levels[0].flops_pct, 40, 1);
+      compress_one_shot(dense, calibration, counts_for(dense, calibration, {0.4}, true));
+  EXPECT_NEAR(sparse::account(result.nested)->levels[0].flops_pct, 40, 1);
 }
 
 TEST(OneShot, WithoutDataMagnitudeDecides) {
-  const OneShotResult result =
-      compress_one_shot(dense_resnet(), {}, options_with({0.3}, NestingOrder::kMagnitude));
+  const sparse::NestedModel dense = dense_resnet();
+  const auto layers = sparse::layer_budgets(dense.model);
+  std::vector<int64_t> counts;
+  for (const sparse::LayerBudget& layer : *layers) {
+    counts.push_back(layer.elements * 3 / 10);
+  }
+  const OneShotResult result = compress_one_shot(dense, {}, {{counts}});
   EXPECT_TRUE(result.output_distance.empty());
   EXPECT_NEAR(sparse::account(result.nested)->levels[0].weights_pct, 30, 1);
 }
 
+/// Two inputs of any rank, which meet in the middle.
+TEST(OneShot, SeveralInputsOfAnyRank) {
+  graph::Model model;
+  model.name = "two";
+  graph::GraphBuilder builder(model, "main");
+  const std::string a = builder.input("a", {"batch", 12});
+  const std::string b = builder.input("b", {"batch", 3, 6});
+  const std::string flat = builder.flatten("flat", b);
+  const std::string left = builder.gemm("left", a, 12, 16);
+  const std::string right = builder.gemm("right", flat, 18, 16);
+  const std::string sum = builder.relu("relu", builder.add("sum", left, right));
+  builder.output(builder.gemm("out", sum, 16, 4), "y", {"batch", 4});
+  builder.finish();
+  const std::vector<sparse::LevelBudget> all = {{.weights = 1.0, .flops = {}}};
+  const auto dense =
+      *sparse::random_nested_model(model, all, sparse::AllocationMethod::kUniform, 2);
+  testing::MemorySamples data(64);
+  data.add("a", {12}, testing::random_floats(64 * 12, 3));
+  data.add("b", {3, 6}, testing::random_floats(64 * 18, 4));
+  const OneShotResult result = compress(dense, data, {0.4, 0.8});
+  ASSERT_EQ(result.output_distance.size(), 2U);
+  EXPECT_LT(result.output_distance[1], result.output_distance[0]);
+  EXPECT_LT(result.output_distance[0], 0.8);
+}
+
 TEST(OneShot, BadInputIsRefused) {
   const sparse::NestedModel dense = dense_resnet();
-  const CalibrationData data = random_inputs({3, 16, 16}, 4);
-  const auto compress = [&](const CalibrationData& inputs, std::vector<double> levels) {
-    static_cast<void>(
-        compress_one_shot(dense, inputs, options_with(std::move(levels), NestingOrder::kTogether)));
-  };
-  EXPECT_THROW(compress(data, {}), Error);
-  EXPECT_THROW(compress(data, {0.5, 0.3}), Error);
-  EXPECT_THROW(compress(data, {0.5, 1.2}), Error);
-  EXPECT_THROW(compress(random_inputs({3, 16}, 4), {0.5}), Error);
-  CalibrationData odd = data;
-  odd.inputs.pop_back();
-  EXPECT_THROW(compress(odd, {0.5}), Error);
+  const testing::MemorySamples data = random_inputs({3, 16, 16}, 4);
+  EXPECT_THROW(static_cast<void>(compress(dense, data, {})), Error);
+  EXPECT_THROW(static_cast<void>(compress(dense, data, {0.0001})), Error);
+  EXPECT_THROW(static_cast<void>(compress(dense, random_inputs({3, 16}, 4), {0.5})), Error);
+  EXPECT_THROW(static_cast<void>(compress_one_shot(dense, all_of(data), {{{1, 2, 3}}})), Error);
 }
 
 TEST(OneShot, ItCanBeStopped) {
   struct Stop {};
-  OneShotOptions options = options_with({0.5}, NestingOrder::kTogether);
-  options.progress = [](int64_t done, int64_t, const std::string&) {
+  const sparse::NestedModel dense = dense_resnet();
+  const testing::MemorySamples data = random_inputs({3, 16, 16}, 4);
+  const auto stop = [](int64_t done, int64_t, const std::string&) {
     if (done == 3) throw Stop();
   };
+  EXPECT_THROW(static_cast<void>(measure_sensitivity(dense, all_of(data), stop)), Stop);
+  const auto counts = counts_for(dense, all_of(data), {0.5});
   EXPECT_THROW(
-      static_cast<void>(compress_one_shot(dense_resnet(), random_inputs({3, 16, 16}, 4), options)),
+      static_cast<void>(compress_one_shot(dense, all_of(data), counts,
+                                          {.order = NestingOrder::kTogether, .progress = stop})),
       Stop);
 }
 
