@@ -29,8 +29,3 @@ endif()
 add_library(strata_runtime_options INTERFACE)
 target_link_libraries(strata_runtime_options INTERFACE strata_options)
 target_compile_options(strata_runtime_options INTERFACE -fno-exceptions)
-
-# The command line and the tests: their own code is never hot, and most of the building time is theirs.
-add_library(strata_cold_options INTERFACE)
-target_link_libraries(strata_cold_options INTERFACE strata_options)
-target_compile_options(strata_cold_options INTERFACE $<$<CONFIG:Release>:-O1>)
