@@ -63,7 +63,9 @@ Status SafetensorsFile::read_header() {
   const auto shallow = [](int depth, json::parse_event_t, json&) { return depth <= kMaxDepth; };
   const json header = json::parse(text, text + header_size, shallow, /*allow_exceptions=*/false);
   if (!header.is_object()) return fail("its header is no JSON object");
-  for (const auto& [tensor, facts] : header.items()) {
+  for (const auto& item : header.items()) {
+    const std::string& tensor = item.key();
+    const json& facts = item.value();
     if (tensor == "__metadata__") continue;
     const auto wrong = [&](const std::string& reason) {
       return fail("tensor " + quote(tensor) + ": " + reason);
