@@ -38,7 +38,16 @@ constexpr int kMostDoublings = 8;
 
 bool usable(double time) { return time > 0 && std::isfinite(time); }
 
+constexpr double kMostPriorSpread = 1;
+
 }  // namespace
+
+BeliefOptions belief_options(const Profile& profile) {
+  BeliefOptions options;
+  const double spread = profile.spread(0);
+  if (spread > options.prior_spread) options.prior_spread = std::min(spread, kMostPriorSpread);
+  return options;
+}
 
 Result<SlowdownBelief> SlowdownBelief::create(int step_count, const BeliefOptions& options) {
   if (step_count < 1) {

@@ -58,10 +58,15 @@ struct Estimate {
 struct BeliefOptions {
   double initial_slowdown = 1;
   double initial_deviation = 1;  ///< of log slowdown; large, so that the first steps decide
-  double prior_spread = 0.1;     ///< see ResidualWindow; Profile::spread() is a good value
+  double prior_spread = 0.1;     ///< see ResidualWindow and belief_options()
   size_t window = ResidualWindow::kDefaultCapacity;  ///< inferences remembered per machine state
   int warmup = 4;  ///< whole inferences whose residuals are not recorded: the filter is settling
 };
+
+/// With the spread of the profile's sparsest level as prior, between the default and 1. A larger
+/// one is an accident of a profile measured in few runs on a busy machine; taken for what to
+/// expect, it would rule out all levels but the sparsest however far away the deadline is.
+[[nodiscard]] BeliefOptions belief_options(const Profile& profile);
 
 /// Slowdown as in ALERT (Wan et al., USENIX ATC 2020): one hidden number that scales all profiled
 /// times, followed by a Kalman filter whose process variance adapts to its innovations. Departures:

@@ -26,11 +26,9 @@ Status Router::set_profile(const route::ProfileTable& table, int level_count) {
                             std::to_string(level_count) + " levels");
   }
   STRATA_ASSIGN_OR_RETURN(route::Profile profile, route::Profile::create(table));
-  route::BeliefOptions options;
-  const double spread = profile.spread(0);
-  if (std::isfinite(spread) && spread > options.prior_spread) options.prior_spread = spread;
-  STRATA_ASSIGN_OR_RETURN(route::SlowdownBelief belief,
-                          route::SlowdownBelief::create(profile.step_count(), options));
+  STRATA_ASSIGN_OR_RETURN(
+      route::SlowdownBelief belief,
+      route::SlowdownBelief::create(profile.step_count(), route::belief_options(profile)));
   refresh_.emplace(profile);
   belief_.emplace(std::move(belief));
   profile_.emplace(std::move(profile));

@@ -95,6 +95,14 @@ TEST_F(DeadlineTest, AShortDeadlineStartsSparse) {
   EXPECT_TRUE(report().met);
 }
 
+TEST_F(DeadlineTest, AProfileOfAWildMachineLeavesALongDeadlineItsLevels) {
+  route::ProfileTable table = even_profile(*session_, {100, 200, 400});
+  for (route::StepTime& time : table.times) time.high_ns = 1000 * time.median_ns;
+  ASSERT_TRUE(session_->set_profile(table).ok());
+  ASSERT_TRUE(run({.within_ns = 3600e9}).ok());
+  EXPECT_EQ(levels_of(report()), std::vector<uint8_t>(steps_, 2));
+}
+
 TEST_F(DeadlineTest, ReroutesWhenTheMachineBecomesSlowAndNeverGoesBackUp) {
   for (const PolicyKind kind :
        {PolicyKind::kReroute, PolicyKind::kLatestSafeSwitch, PolicyKind::kBestRoute}) {

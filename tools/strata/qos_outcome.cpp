@@ -140,7 +140,7 @@ route::SimulationOptions options_for(const route::Profile& profile, const NamedP
   route::SimulationOptions options;
   options.deadline_ns = deadline_ns;
   options.policy = policy.options;
-  options.belief.prior_spread = std::max(options.belief.prior_spread, profile.spread(0));
+  options.belief = route::belief_options(profile);
   return options;
 }
 
