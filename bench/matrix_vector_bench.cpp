@@ -24,6 +24,7 @@
 #include "kernels/target.h"
 #include "runtime/session.h"
 #include "sparse/random.h"
+#include "train/error.h"
 #include "train/torch/dense_runner.h"
 
 namespace strata {
@@ -34,16 +35,6 @@ constexpr int64_t kHidden = 1024;
 constexpr int64_t kNarrow = 2048;
 constexpr int64_t kWide = 4096;
 constexpr double kDensities[] = {0.0538, 0.1338};
-
-template <typename T>
-T value_of(Result<T> result) {
-  if (!result.ok()) throw std::runtime_error(result.status().message());
-  return std::move(result).value();
-}
-
-void check(const Status& status) {
-  if (!status.ok()) throw std::runtime_error(status.message());
-}
 
 graph::Model lstm_stack() {
   graph::Model model;
@@ -80,7 +71,7 @@ graph::Model fully_connected_stack() {
 sparse::NestedModel nested_of(const graph::Model& model) {
   std::vector<sparse::LevelBudget> levels;
   for (const double density : kDensities) levels.push_back({.weights = density, .flops = {}});
-  return value_of(
+  return value_or_throw(
       sparse::random_nested_model(model, levels, sparse::AllocationMethod::kUniform, 1));
 }
 
@@ -126,8 +117,8 @@ double peak_bandwidth(int threads) {
   constexpr int kParts = 128;
   constexpr int kPasses = 4;
   constexpr size_t kPart = kWords / kParts;
-  auto buffer = value_of(AlignedBuffer<uint64_t>::create(kWords, "reading"));
-  const auto pool = value_of(ThreadPool::create(threads));
+  auto buffer = value_or_throw(AlignedBuffer<uint64_t>::create(kWords, "reading"));
+  const auto pool = value_or_throw(ThreadPool::create(threads));
   std::vector<double> times(kPasses * kParts);
   for (int pass = 0; pass < kPasses; ++pass) {
     pool->parallel_for(kParts, [&](int part, int /*thread*/) {
@@ -148,7 +139,7 @@ void compare(const char* name, const sparse::NestedModel& nested, int64_t batch,
   runtime::SessionOptions options;
   options.threads = threads;
   options.bindings["batch"] = batch;
-  const auto session = value_of(runtime::Session::create(nested, options));
+  const auto session = value_or_throw(runtime::Session::create(nested, options));
   train::TorchModel torch(nested, {.threads = threads});
   std::mt19937 random(1);
   std::normal_distribution<float> normal;
@@ -176,7 +167,9 @@ void compare(const char* name, const sparse::NestedModel& nested, int64_t batch,
   std::vector<std::vector<double>> times(static_cast<size_t>(levels) + 1);
   for (int round = -2; round < rounds; ++round) {
     for (int level = 0; level < levels; ++level) {
-      const double time = seconds(threads, [&] { check(session->run(views, {&view, 1}, level)); });
+      const double time = seconds(threads, [&] {
+        throw_if_error(session->run(views, {&view, 1}, level));
+      });
       if (round >= 0) times[static_cast<size_t>(level)].push_back(time);
     }
     const double time = seconds(threads, [&] { torch.run(torch_inputs, torch_output); });
@@ -184,7 +177,7 @@ void compare(const char* name, const sparse::NestedModel& nested, int64_t batch,
   }
   const double dense = lower_quartile(times.back());
   for (int level = levels; level-- > 0;) {
-    check(session->drop_levels_above(level));
+    throw_if_error(session->drop_levels_above(level));
     int64_t nonzeros = 0;
     for (const auto& [weight, tensor] : nested.weights) nonzeros += tensor.nonzeros(level);
     const auto bytes = static_cast<double>(session->memory().weights);
@@ -200,7 +193,7 @@ int run(int threads, int rounds) {
   const double peak = peak_bandwidth(threads);
   std::printf("%s, %d threads, target %s; reading memory alone: %.1f GB/s; libtorch fp32\n\n",
               cpu_name().c_str(), threads,
-              std::string(kernels::target_name(value_of(kernels::default_target()))).c_str(),
+              std::string(kernels::target_name(value_or_throw(kernels::default_target()))).c_str(),
               peak * 1e-9);
   std::printf(
       "| layers | batch | weights | µs | bytes per non-zero | GB/s | of reading alone | "

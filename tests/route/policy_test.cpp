@@ -357,6 +357,7 @@ RC_GTEST_PROP(Policy, WhatFitsWithItsMarginEndsInTimeIfTheBoundHolds, ()) {
 RC_GTEST_PROP(Oracle, EndsInTimeWheneverTheSparsestLevelCan, ()) {
   const Profile profile = make_profile(arbitrary_table(*rc::gen::inRange(1, 4)));
   std::vector<float> slowdowns;
+  slowdowns.reserve(static_cast<size_t>(profile.step_count()));
   for (int step = 0; step < profile.step_count(); ++step) {
     slowdowns.push_back(static_cast<float>(*rc::gen::inRange(10, 500)) * 0.01F);
   }

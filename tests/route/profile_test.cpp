@@ -87,7 +87,7 @@ TEST(Profile, RefusesAnAccuracyTableThatCannotBe) {
 TEST(Profile, ReplacesWhatIsNoTimeByTheMeanOfItsLevel) {
   ProfileTable table = even_table(5, {10, 20});
   const double broken[] = {kNan, kInfinity, 0, -5};
-  for (int i = 0; i < 4; ++i) table.times[static_cast<size_t>(2 * i)].median_ns = broken[i];
+  for (size_t i = 0; i < 4; ++i) table.times[2 * i].median_ns = broken[i];
   table.times[8].median_ns = 14;
   const Profile profile = make_profile(table);
   EXPECT_EQ(profile.invalid_times(), 4);
@@ -176,7 +176,7 @@ RC_GTEST_PROP(Profile, RefreshedTimesCountAsIfTheyHadBeenThereFromTheStart, ()) 
   for (int step = 0; step < table.step_count; ++step) {
     for (int level = 0; level < 3; ++level) {
       const double time = *rc::gen::inRange(1, 1000) * 1e3;
-      StepTime& cell = table.times[static_cast<size_t>(step * 3 + level)];
+      StepTime& cell = table.times[3 * static_cast<size_t>(step) + static_cast<size_t>(level)];
       cell = {time, 2 * time};
       one_by_one.set_time(step, level, cell);
     }

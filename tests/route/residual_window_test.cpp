@@ -80,7 +80,8 @@ RC_GTEST_PROP(ResidualWindow, MoreNinesNeverNeedASmallerMargin, ()) {
   const int count = *rc::gen::inRange(0, 400);
   for (int i = 0; i < count; ++i) window.record(random.normal());
   double before = -1;
-  for (double wanted = 1; wanted > 1e-13; wanted *= 0.8) {
+  double wanted = 1;
+  for (int i = 0; i < 134; ++i, wanted *= 0.8) {
     const double margin = window.margin(wanted).relative;
     RC_ASSERT(margin >= before);
     before = margin;

@@ -13,6 +13,7 @@ TEST(ParallelDeadlines, EveryInferenceEndsInOneOfThreeWays) {
   constexpr int kSessions = 4;
   constexpr int kInferences = 60;
   std::vector<std::unique_ptr<Cancellation>> cancellations;
+  cancellations.reserve(kSessions);
   for (int i = 0; i < kSessions; ++i) cancellations.push_back(std::make_unique<Cancellation>());
   std::atomic<int> running{kSessions};
 
@@ -50,6 +51,7 @@ TEST(ParallelDeadlines, EveryInferenceEndsInOneOfThreeWays) {
     running.fetch_sub(1);
   };
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int worker = 0; worker < kSessions; ++worker) threads.emplace_back(serve, worker);
   std::thread canceller([&] {
     for (size_t i = 0; running.load() > 0; ++i) {
@@ -64,6 +66,7 @@ TEST(ParallelDeadlines, EveryInferenceEndsInOneOfThreeWays) {
 TEST(ParallelDeadlines, OneCancellationStopsAllThatShareIt) {
   Cancellation cancellation;
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int worker = 0; worker < 3; ++worker) {
     threads.emplace_back([&cancellation] {
       const auto session = open(small_nested(), {});

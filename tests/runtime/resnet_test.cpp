@@ -7,13 +7,13 @@
 namespace strata::testing {
 namespace {
 
-const std::vector<double> kDensities = {0.06, 0.15, 0.6};
+const std::vector<double> densities = {0.06, 0.15, 0.6};
 
 class ResNet : public ::testing::TestWithParam<std::tuple<std::string, int64_t, int>> {};
 
 TEST_P(ResNet, EveryLevelEqualsTheNaiveExecutor) {
   const auto& [name, batch, threads] = GetParam();
-  const auto nested = random_nested(resnet(name, 33, 35, 8), kDensities, 3);
+  const auto nested = random_nested(resnet(name, 33, 35, 8), densities, 3);
   const auto session =
       open(nested, {.threads = threads, .graph = {}, .bindings = {{"batch", batch}}});
   ASSERT_NE(session, nullptr);
@@ -64,7 +64,7 @@ TEST(ResNetLevels, DroppingLevelsChangesNoOutput) {
 }
 
 TEST(ResNetRoute, MixedLevelsEqualTheNaiveExecutor) {
-  const auto nested = random_nested(resnet("resnet50", 40, 33, 8), kDensities, 4);
+  const auto nested = random_nested(resnet("resnet50", 40, 33, 8), densities, 4);
   const auto session = open(nested, {.threads = 2, .graph = {}, .bindings = {{"batch", 2}}});
   ASSERT_NE(session, nullptr);
   std::mt19937 random(5);
@@ -85,7 +85,7 @@ TEST(ResNetRoute, MixedLevelsEqualTheNaiveExecutor) {
 }
 
 TEST(ResNetSteps, AreFused) {
-  const auto nested = random_nested(resnet("resnet18", 64, 64, 8), kDensities, 4);
+  const auto nested = random_nested(resnet("resnet18", 64, 64, 8), densities, 4);
   const auto session = open(nested, {});
   ASSERT_NE(session, nullptr);
   // 20 convolutions, max-pool, average pool, classifier; nothing else is left.
@@ -100,7 +100,7 @@ TEST(ResNetSteps, AreFused) {
 }
 
 TEST(ResNetSteps, CountMultiplyAddsLikeTheGraph) {
-  const auto nested = random_nested(resnet("resnet20", 32, 32, 16), kDensities, 4);
+  const auto nested = random_nested(resnet("resnet20", 32, 32, 16), densities, 4);
   const auto session = open(nested, {});
   ASSERT_NE(session, nullptr);
   int64_t dense = 0;

@@ -85,6 +85,7 @@ TEST(Session, ShapesHaveTheirSymbolsBound) {
 TEST(Session, DropsLevelsAndReloadsThemBitForBit) {
   const auto session = open_file({.threads = 2, .graph = {}, .bindings = {}});
   std::vector<std::vector<float>> before;
+  before.reserve(3);
   for (int level = 0; level < 3; ++level) before.push_back(logits(*session, level));
   const auto full = session->memory();
   EXPECT_EQ(full.total(), full.weights + full.activations);
@@ -126,6 +127,7 @@ TEST(Session, ManyRunSideBySide) {
   const auto expected = logits(*open_file(), 2);
   std::vector<std::thread> threads;
   std::vector<std::vector<float>> results(4);
+  threads.reserve(results.size());
   for (auto& result : results) {
     threads.emplace_back([&result] {
       const auto session = open_file({.threads = 2, .graph = {}, .bindings = {}});

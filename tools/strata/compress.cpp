@@ -59,7 +59,8 @@ TuningBudget parse_tuning_budget(const std::string& text) {
 class CompressVerb : public Verb {
  public:
   CompressVerb()
-      : Verb("compress", "Make nested sparse levels of a trained network, without training",
+      : Verb("compress",
+             "Make nested sparse levels of a trained network, without training or with some",
              "  strata compress model.onnx --levels 30,50 --data photos/ -o model.strata\n"
              "  strata compress model.onnx --level-ms 2,4 --data calibration.npz -o model.strata\n"
              "  strata compress model.onnx --levels 13.4,30 --data photos/ --finetune 10m "

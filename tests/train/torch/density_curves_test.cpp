@@ -61,6 +61,7 @@ TEST(DensityCurves, ImpossibleSharesAreRefused) {
 RC_GTEST_PROP(DensityCurves, BudgetsAreMetAndLevelsNest, ()) {
   std::vector<DensityCurve> curves;
   const int layers = *rc::gen::inRange(1, 6);
+  curves.reserve(static_cast<size_t>(layers));
   for (int i = 0; i < layers; ++i) {
     curves.push_back(
         curve(*rc::gen::inRange(50, 5000), *rc::gen::inRange(1, 1000), *rc::gen::inRange(1, 50)));

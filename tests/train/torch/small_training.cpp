@@ -153,6 +153,7 @@ pid_t start_child(const ChildOptions& options) {
                                             std::to_string(options.file_size),
                                             std::to_string(options.interrupt_rows)};
   std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
   for (const std::string& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
   posix_spawn_file_actions_t actions;
