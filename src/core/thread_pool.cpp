@@ -4,6 +4,10 @@
 #include <cstring>
 #include <string>
 
+#ifdef __linux__
+#include <sched.h>
+#endif
+
 namespace strata {
 namespace {
 
@@ -32,16 +36,18 @@ Result<std::unique_ptr<ThreadPool>> ThreadPool::create(int threads) {
                             ", it must be 1 to " + std::to_string(kMaxThreads));
   }
   std::unique_ptr<ThreadPool> pool(new ThreadPool());
-  pool->workers_.reserve(static_cast<size_t>(threads) - 1);  // start() keeps pointers to elements
+  pool->workers_ = std::make_unique<Worker[]>(static_cast<size_t>(threads) - 1);
   for (int thread = 1; thread < threads; ++thread) {
-    Worker& worker = pool->workers_.emplace_back(Worker{pool.get(), thread, {}});
+    Worker& worker = pool->workers_[static_cast<size_t>(thread) - 1];
+    worker.pool = pool.get();
+    worker.thread = thread;
     if (const int error = pthread_create(&worker.handle, nullptr, &ThreadPool::start, &worker);
         error != 0) {
-      pool->workers_.pop_back();
       return resource_exhausted("thread " + std::to_string(thread + 1) + " of " +
                                 std::to_string(threads) +
                                 " cannot be started: " + std::strerror(error));
     }
+    ++pool->worker_count_;
   }
   return pool;
 }
@@ -50,12 +56,14 @@ ThreadPool::~ThreadPool() {
   stop_.store(true);
   generation_.fetch_add(1);
   generation_.notify_all();
-  for (const Worker& worker : workers_) pthread_join(worker.handle, nullptr);
+  for (int i = 0; i < worker_count_; ++i) {
+    pthread_join(workers_[static_cast<size_t>(i)].handle, nullptr);
+  }
 }
 
 void* ThreadPool::start(void* worker) {
-  const auto* self = static_cast<const Worker*>(worker);
-  self->pool->work(self->thread);
+  auto* self = static_cast<Worker*>(worker);
+  self->pool->work(*self);
   return nullptr;
 }
 
@@ -69,7 +77,7 @@ void ThreadPool::run(int count, Function function, const void* context) {
   done_.store(0, std::memory_order_relaxed);
   ticket_.store(next, std::memory_order_release);
   generation_.fetch_add(1);
-  generation_.notify_all();  // no system call unless a worker sleeps
+  wake_workers();
 
   drain(0);
   for (int spin = 0; spin < kCompletionSpins; ++spin) {
@@ -104,15 +112,57 @@ void ThreadPool::drain(int thread) {
   }
 }
 
-void ThreadPool::work(int thread) {
+void ThreadPool::wake_workers() {
+#ifdef __linux__
+  int here = -1;
+  for (int i = 0; i < worker_count_; ++i) {
+    Worker& worker = workers_[static_cast<size_t>(i)];
+    Rest expected = Rest::kAsleep;
+    if (worker.rest.load(std::memory_order_relaxed) != expected ||
+        !worker.rest.compare_exchange_strong(expected, Rest::kBeingMoved)) {
+      continue;  // awake, or waking by itself
+    }
+    if (here < 0) here = sched_getcpu();
+    Rest rest = Rest::kAwake;  // nothing to put back
+    if (here >= 0 && here < CPU_SETSIZE &&
+        pthread_getaffinity_np(worker.handle, sizeof worker.mask, &worker.mask) == 0 &&
+        CPU_ISSET(here, &worker.mask) && CPU_COUNT(&worker.mask) > 1) {
+      cpu_set_t elsewhere = worker.mask;
+      CPU_CLR(here, &elsewhere);
+      if (pthread_setaffinity_np(worker.handle, sizeof elsewhere, &elsewhere) == 0) {
+        rest = Rest::kMoved;
+      }
+    }
+    worker.rest.store(rest, std::memory_order_release);
+  }
+#endif
+  generation_.notify_all();  // no system call unless a worker sleeps
+}
+
+void ThreadPool::sleep(Worker& self, int generation) {
+  self.rest.store(Rest::kAsleep);
+  generation_.wait(generation, std::memory_order_acquire);
+#ifdef __linux__
+  Rest rest = Rest::kAsleep;
+  if (self.rest.compare_exchange_strong(rest, Rest::kAwake)) return;
+  while (rest == Rest::kBeingMoved) {  // a few system calls of the caller
+    pause_briefly();
+    rest = self.rest.load(std::memory_order_acquire);
+  }
+  if (rest == Rest::kMoved) pthread_setaffinity_np(pthread_self(), sizeof self.mask, &self.mask);
+#endif
+  self.rest.store(Rest::kAwake);
+}
+
+void ThreadPool::work(Worker& self) {
   int seen = 0;
   while (!stop_.load(std::memory_order_acquire)) {
-    drain(thread);
+    drain(self.thread);
     int spins = 0;
     while (generation_.load(std::memory_order_acquire) == seen && ++spins < kIdleSpins) {
       pause_briefly();
     }
-    generation_.wait(seen, std::memory_order_acquire);
+    if (spins == kIdleSpins) sleep(self, seen);
     seen = generation_.load(std::memory_order_acquire);
   }
 }

@@ -5,9 +5,11 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 #include <pthread.h>
+#ifdef __linux__
+#include <sched.h>
+#endif
 
 #include "core/status.h"
 
@@ -16,6 +18,12 @@ namespace strata {
 /// One caller at a time. parallel_for() allocates nothing and takes no lock. It makes a system call
 /// only to wake workers that went to sleep because nothing came for about 100 microseconds, or to
 /// wait for a worker that the operating system has paused in the middle of a task.
+///
+/// A worker that slept must not wake on the processor of the caller, who keeps it busy: it would
+/// get its turn milliseconds later, and the loop would run as if on one thread. Linux does place it
+/// there, above all in virtual machines, where a halted processor does not count as idle. So the
+/// caller takes its own processor out of the affinity mask of a sleeping worker before it wakes it,
+/// and the worker puts the mask back once it runs.
 class ThreadPool {
  public:
   static constexpr int kMaxThreads = 64;
@@ -27,14 +35,14 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  [[nodiscard]] int threads() const { return static_cast<int>(workers_.size()) + 1; }
+  [[nodiscard]] int threads() const { return worker_count_ + 1; }
 
   /// Calls body(task, thread) for every task in 0..count-1, each exactly once, in any order; thread
   /// is 0 for the caller and below threads(). Returns when all are done; what they wrote is then
   /// visible to the caller. `body` must not throw and must not call back into the pool.
   template <typename Body>
   void parallel_for(int count, const Body& body) {
-    if (workers_.empty() || count <= 1) {
+    if (worker_count_ == 0 || count <= 1) {
       for (int task = 0; task < count; ++task) body(task, 0);
       return;
     }
@@ -49,10 +57,25 @@ class ThreadPool {
  private:
   using Function = void (*)(const void* context, int task, int thread);
 
+  /// Goes kAwake, kAsleep, then either back or through kBeingMoved to kMoved, which the worker
+  /// ends.
+  enum class Rest : int { kAwake, kAsleep, kBeingMoved, kMoved };
+
+  struct Worker {
+    ThreadPool* pool = nullptr;
+    int thread = 0;
+    pthread_t handle{};
+    std::atomic<Rest> rest{Rest::kAwake};
+#ifdef __linux__
+    cpu_set_t mask{};  ///< before it was moved; the caller's in kBeingMoved, then the worker's
+#endif
+  };
   ThreadPool() = default;
   void run(int count, Function function, const void* context);
-  void work(int thread);
+  void work(Worker& self);
   static void* start(void* worker);
+  void wake_workers();
+  void sleep(Worker& self, int generation);
   /// Claims and runs tasks of the current loop until none is left.
   void drain(int thread);
 
@@ -69,12 +92,8 @@ class ThreadPool {
   alignas(64) std::atomic<int> generation_{0};  ///< what idle workers sleep on
   std::atomic<bool> stop_{false};
 
-  struct Worker {
-    ThreadPool* pool = nullptr;
-    int thread = 0;
-    pthread_t handle{};
-  };
-  std::vector<Worker> workers_;
+  std::unique_ptr<Worker[]> workers_;
+  int worker_count_ = 0;
 };
 
 }  // namespace strata

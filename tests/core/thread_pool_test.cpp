@@ -8,6 +8,10 @@
 #include <thread>
 #include <vector>
 
+#ifdef __linux__
+#include <sched.h>
+#endif
+
 #include <gtest/gtest.h>
 
 namespace strata {
@@ -61,6 +65,34 @@ TEST(ThreadPool, WorkersThatFellAsleepWakeUp) {
     EXPECT_EQ(arrived.load(), 2);
   }
 }
+
+#ifdef __linux__
+// A worker is woken away from the caller's processor; afterwards it may run where it always could.
+TEST(ThreadPool, WorkersThatSleptKeepTheirAffinity) {
+  cpu_set_t whole;
+  ASSERT_EQ(sched_getaffinity(0, sizeof whole, &whole), 0);
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(sched_getcpu(), &one);
+  for (const cpu_set_t& allowed : {whole, one}) {
+    ASSERT_EQ(sched_setaffinity(0, sizeof allowed, &allowed), 0);
+    const auto pool = make_pool(3);  // its workers inherit the mask
+    for (int round = 0; round < 5; ++round) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      std::atomic<int> started{0};
+      pool->parallel_for(3, [&](int, int) {
+        started.fetch_add(1);
+        while (started.load() < 3)
+          std::this_thread::yield();  // so each runs on a thread of its own
+        cpu_set_t mask;
+        EXPECT_EQ(sched_getaffinity(0, sizeof mask, &mask), 0);
+        EXPECT_TRUE(CPU_EQUAL(&mask, &allowed));
+      });
+    }
+  }
+  ASSERT_EQ(sched_setaffinity(0, sizeof whole, &whole), 0);
+}
+#endif
 
 TEST(ThreadPool, WaitsForSlowTasksOfOtherThreads) {
   const auto pool = make_pool(2);
