@@ -94,8 +94,8 @@ TEST(OneShot, TheDistanceIsThatOfTheFile) {
   const sparse::NestedModel dense = biased_network();
   const testing::MemorySamples data = random_inputs({3, 12, 12}, 16);
   const OneShotResult result = compress(normalised(dense), data, {0.4});
-  std::vector<float> expected(16 * 5);
-  std::vector<float> actual(16 * 5);
+  std::vector<float> expected(size_t{16} * 5);
+  std::vector<float> actual(size_t{16} * 5);
   TorchModel(dense).run(data.values(), 16, expected);
   TorchModel(result.nested).run(data.values(), 16, actual);
   double sum = 0;
@@ -120,8 +120,8 @@ TEST(OneShot, ANormalisationThatIsAddedDoesNothingByItself) {
   ASSERT_TRUE(sound.ok()) << sound.message();
   EXPECT_EQ(after.model.graphs[0].nodes.size(), before.model.graphs[0].nodes.size() + 2);
   const testing::MemorySamples data = random_inputs({3, 12, 12}, 2);
-  std::vector<float> expected(2 * 5);
-  std::vector<float> actual(2 * 5);
+  std::vector<float> expected(size_t{2} * 5);
+  std::vector<float> actual(size_t{2} * 5);
   TorchModel(before).run(data.values(), 2, expected);
   TorchModel(after).run(data.values(), 2, actual);
   for (size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(actual[i], expected[i], 1e-6F);
