@@ -23,13 +23,13 @@ double quantile(const std::vector<double>& sorted, double q) {
   return sorted[below] + (place - std::floor(place)) * (sorted[above] - sorted[below]);
 }
 
+}  // namespace
+
 TimeQuantiles quantiles_of(std::vector<double>& samples) {
   std::sort(samples.begin(), samples.end());
   return {samples.front(), quantile(samples, 0.5), quantile(samples, 0.9),
           quantile(samples, kHighQuantile)};
 }
-
-}  // namespace
 
 Result<MeasuredProfile> measure_profile(Session& session,
                                         const ProfileMeasurementOptions& options) {

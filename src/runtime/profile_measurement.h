@@ -29,6 +29,9 @@ struct TimeQuantiles {
   double p99_ns = 0;
 };
 
+/// Of samples in nanoseconds, at least one; sorts them.
+TimeQuantiles quantiles_of(std::vector<double>& samples);
+
 struct MeasuredProfile {
   int64_t runs = 0;                   ///< per level
   std::vector<TimeQuantiles> steps;   ///< [step * level_count + level]

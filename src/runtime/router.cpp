@@ -26,14 +26,33 @@ Status Router::set_profile(const route::ProfileTable& table, int level_count) {
                             std::to_string(level_count) + " levels");
   }
   STRATA_ASSIGN_OR_RETURN(route::Profile profile, route::Profile::create(table));
-  STRATA_ASSIGN_OR_RETURN(
-      route::SlowdownBelief belief,
-      route::SlowdownBelief::create(profile.step_count(), route::belief_options(profile)));
+  STRATA_ASSIGN_OR_RETURN(route::SlowdownBelief belief,
+                          route::SlowdownBelief::create(static_cast<int>(records_.size()),
+                                                        route::belief_options(profile)));
   refresh_.emplace(profile);
   belief_.emplace(std::move(belief));
   profile_.emplace(std::move(profile));
   control_.reset();
   margins_probability_ = 0;
+  return {};
+}
+
+Status Router::begin_work(route::Profile profile, int level_count) {
+  if (profile.step_count() > static_cast<int>(records_.size()) ||
+      profile.level_count() < level_count) {
+    return invalid_argument("the profile has " + std::to_string(profile.step_count()) +
+                            " steps and " + std::to_string(profile.level_count()) +
+                            " levels, there is room for " + std::to_string(records_.size()) +
+                            " steps and the model has " + std::to_string(level_count) + " levels");
+  }
+  if (!belief_) {
+    STRATA_ASSIGN_OR_RETURN(route::SlowdownBelief belief,
+                            route::SlowdownBelief::create(static_cast<int>(records_.size()),
+                                                          route::belief_options(profile)));
+    belief_.emplace(std::move(belief));
+  }
+  refresh_.reset();
+  profile_.emplace(std::move(profile));
   return {};
 }
 
@@ -124,14 +143,15 @@ void Router::refresh_estimate(const route::PolicyOptions& options) {
   estimate_.margins = margins_.relative;
 }
 
-Router::Next Router::choose(size_t step) {
+Router::Next Router::choose(size_t step, size_t place) {
   if (cancellation_ != nullptr && cancellation_->requested()) return Next::kCancel;
   StepRecord& record = records_[step];
   record = {};
+  place_ = static_cast<int>(place);
   if (profile_) {
     estimate_.slowdown = belief_->slowdown();
-    const route::RoutePoint point{static_cast<int>(step), level_, elapsed_ns_,
-                                  report_.deadline_ns - reserve_ns_, nullptr};
+    const route::RoutePoint point{place_, level_, elapsed_ns_, report_.deadline_ns - reserve_ns_,
+                                  nullptr};
     const route::Decision decision = policy_->decide(*profile_, estimate_, point);
     if (step == 0) report_.expected_ns = decision.expected_finish_ns;
     if (decision.give_up) return Next::kGiveUp;
@@ -141,7 +161,7 @@ Router::Next Router::choose(size_t step) {
       ++report_.reroutes;
     }
     level_ = decision.level;
-    record.expected_ns = estimate_.expected_ns(profile_->step_ns(static_cast<int>(step), level_));
+    record.expected_ns = estimate_.expected_ns(profile_->step_ns(place_, level_));
   }
   record.level = level_;
   return Next::kRun;
@@ -158,10 +178,9 @@ void Router::after_step(size_t step, int64_t now_ns) {
   records_[step].observed_ns = advance(now_ns);
   report_.steps = {records_.data(), step + 1};
   if (profile_) {
-    const auto index = static_cast<int>(step);
     const double observed_ns = records_[step].observed_ns;
-    belief_->observe_step(profile_->step_ns(index, level_), observed_ns);
-    fastest_ns_ += observed_ns * profile_->step_ns(index, 0) / profile_->step_ns(index, level_);
+    belief_->observe_step(profile_->step_ns(place_, level_), observed_ns);
+    fastest_ns_ += observed_ns * profile_->step_ns(place_, 0) / profile_->step_ns(place_, level_);
   }
 }
 
@@ -173,12 +192,12 @@ Status Router::finish(Next end, int64_t now_ns) {
   if (profile_) {
     if (report_.completed) {
       belief_->end_inference();
-      refresh_->observe(report_.steps, *profile_);
+      if (refresh_) refresh_->observe(report_.steps, *profile_);
     } else if (!report_.steps.empty()) {
       if (end == Next::kGiveUp) {
-        const auto next = static_cast<int>(report_.steps.size());
-        fastest_ns_ += belief_->slowdown() * profile_->remaining_ns(next, 0);
-        belief_->give_up_inference(profile_->remaining_ns(next, 0));
+        const double remaining_ns = profile_->remaining_ns(place_, 0);
+        fastest_ns_ += belief_->slowdown() * remaining_ns;
+        belief_->give_up_inference(remaining_ns);
       } else {
         belief_->abandon_inference();
       }

@@ -1,5 +1,6 @@
-// Leads one session's inferences to their deadlines: keeps profile, slowdown belief and policy, and
-// is asked before each step which level it runs at. Reads no clock and runs no step itself.
+// Leads the inferences of a session, or the translations of a translator, to their deadlines: keeps
+// profile, slowdown belief and policy, and is asked before each step which level it runs at. Reads
+// no clock and runs no step itself.
 #pragma once
 
 #include <array>
@@ -23,6 +24,7 @@ namespace strata::runtime {
 /// back, no time has passed. Only set_profile() and errors allocate.
 class Router {
  public:
+  /// `step_count`: how many steps an inference has; at most, where begin_work() is called.
   explicit Router(size_t step_count) : records_(step_count) {}
   Router(const Router&) = delete;
   Router& operator=(const Router&) = delete;
@@ -31,7 +33,13 @@ class Router {
   /// one of a graph with that many steps, or has fewer levels than `level_count`; the old profile
   /// stays then.
   Status set_profile(const route::ProfileTable& table, int level_count);
-  /// Refreshed by every inference; null: none yet.
+  /// Before begin(), where every inference does other work: these are its steps from now on. What
+  /// was believed of the machine stays. Errors: fewer levels than `level_count`, more steps than
+  /// the router has room for; nothing changes then.
+  Status begin_work(route::Profile profile, int level_count);
+  /// The same if nobody knows how long the work takes: there can be no deadline then.
+  void begin_unknown_work() { profile_.reset(); }
+  /// Refreshed by every inference unless begin_work() was called; null: none yet.
   [[nodiscard]] const route::Profile* profile() const { return profile_ ? &*profile_ : nullptr; }
 
   /// Levels 0..level_count-1 are loaded. Errors: NaN as deadline, invalid policy, a level that is
@@ -40,7 +48,10 @@ class Router {
 
   enum class Next : uint8_t { kRun, kGiveUp, kCancel };
   /// What is to be done with step `step`; its level is level().
-  Next choose(size_t step);
+  Next choose(size_t step) { return choose(step, step); }
+  /// The same where the number of steps is an estimate: what is to be done is step `place` of the
+  /// profile and all that follow it there.
+  Next choose(size_t step, size_t place);
   [[nodiscard]] int level() const { return level_; }
   void after_step(size_t step, int64_t now_ns);
 
@@ -64,7 +75,7 @@ class Router {
   std::optional<route::Profile> profile_;
   std::optional<route::SlowdownBelief> belief_;  ///< both of them, or none
   route::MissControl control_;
-  std::optional<ProfileRefresh> refresh_;
+  std::optional<ProfileRefresh> refresh_;  ///< none where begin_work() was called
   // Making a policy takes microseconds, so each kind keeps its last one. Level and reserve, which
   // may differ from run to run, are left to the route point.
   std::array<std::optional<route::Policy>, 5> policies_;  ///< [kind]
@@ -79,6 +90,7 @@ class Router {
   const Cancellation* cancellation_ = nullptr;
   route::Estimate estimate_;
   int level_ = 0;
+  int place_ = 0;  ///< in the profile, of the step at hand
   int64_t now_ns_ = 0;
   double elapsed_ns_ = 0;
   double fastest_ns_ = 0;  ///< the same, had the steps run at the sparsest level

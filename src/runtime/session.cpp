@@ -172,6 +172,21 @@ class PlannedSession final : public Session {
     return router_->finish(Router::Next::kRun, clock_.now_ns());
   }
 
+  Status run_guided(std::span<const InputView> inputs, std::span<const OutputView> outputs,
+                    StepGuide& guide) override {
+    STRATA_RETURN_IF_ERROR(check_data(inputs, outputs));
+    const Buffers buffers = bind(inputs, outputs);
+    for (size_t i = 0; i < plan_.steps.size(); ++i) {
+      const int level = guide.choose(i);
+      if (level < 0) return cancelled("the guide ended the inference");
+      STRATA_RETURN_IF_ERROR(check_level(level));
+      STRATA_RETURN_IF_ERROR(run_step(i, level, buffers));
+      guide.after_step(i, clock_.now_ns());
+    }
+    for (size_t i = 0; i < outputs.size(); ++i) runner_->copy_output(i, buffers);
+    return {};
+  }
+
   [[nodiscard]] const RunReport& last_run() const override { return router_->report(); }
 
   Status set_profile(const route::ProfileTable& table) override {

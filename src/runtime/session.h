@@ -78,6 +78,16 @@ struct MemoryReport {
   [[nodiscard]] size_t total() const { return weights + activations; }
 };
 
+/// Leads several sessions through one deadline, see Session::run_guided().
+class StepGuide {
+ public:
+  virtual ~StepGuide() = default;
+  /// The level of step `step`, which is loaded; -1: nothing more is to run.
+  virtual int choose(size_t step) = 0;
+  /// The step is done; `now_ns` is a reading of the session's clock.
+  virtual void after_step(size_t step, int64_t now_ns) = 0;
+};
+
 /// One session serves one caller at a time; several sessions may run in parallel.
 class Session {
  public:
@@ -121,6 +131,11 @@ class Session {
                      const RunOptions& options) = 0;
   /// The account of the last run() with RunOptions, however it ended. Valid until the next one.
   [[nodiscard]] virtual const RunReport& last_run() const = 0;
+
+  /// One inference whose guide is asked before each step. kCancelled: it wanted no more; outputs
+  /// are undefined then.
+  virtual Status run_guided(std::span<const InputView> inputs, std::span<const OutputView> outputs,
+                            StepGuide& guide) = 0;
 
   /// The times that estimates start from (see profile_measurement.h). Forgets what was learned.
   /// Errors: a table for another number of steps, or for fewer levels than are loaded.

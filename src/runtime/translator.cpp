@@ -1,9 +1,15 @@
 #include "runtime/translator.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
+
+#include "format/layout.h"
+#include "route/length_estimate.h"
+#include "runtime/router.h"
 
 namespace strata::runtime {
 namespace {
@@ -71,7 +77,36 @@ struct Pair {
   std::vector<std::vector<float>> states, next_states;
   std::vector<InputView> inputs;    ///< of the decoder
   std::vector<OutputView> outputs;  ///< of the decoder
+  /// The steps of the encoder, then one run of the decoder; none: not known.
+  std::optional<route::ProfileTable> times;
 };
+
+/// A deadline can only be met by the length that is left; half of the misses are its share where a
+/// margin promises a number, and the median does where there is none.
+double length_miss_probability(const route::PolicyOptions& policy) {
+  const bool has_margin = policy.kind == route::PolicyKind::kLatestSafeSwitch ||
+                          policy.kind == route::PolicyKind::kBestRoute;
+  if (!has_margin) return 0.5;
+  return policy.adaptive ? policy.miss_probability : policy.miss_probability / 2;
+}
+
+/// What is left to the router of the options of a translation.
+RunOptions time_options(RunOptions options) {
+  if (!options.policy.adaptive) options.policy.miss_probability /= 2;
+  return options;
+}
+
+/// The work of one translation that runs the decoder `runs` times.
+Result<route::Profile> profile_of(const route::ProfileTable& times, int64_t runs) {
+  route::ProfileTable table = times;
+  table.step_count += static_cast<int>(runs) - 1;
+  const auto levels = static_cast<ptrdiff_t>(times.level_count);
+  table.times.reserve(table.times.size() + static_cast<size_t>((runs - 1) * levels));
+  for (int64_t run = 1; run < runs; ++run) {
+    table.times.insert(table.times.end(), times.times.end() - levels, times.times.end());
+  }
+  return route::Profile::create(table);
+}
 
 class PlannedTranslator final : public Translator {
  public:
@@ -89,6 +124,10 @@ class PlannedTranslator final : public Translator {
       steps_.insert(steps_.end(), session->steps().begin(), session->steps().end());
     }
     route_.resize(steps_.size());
+    encoder_steps_ = pair->encoder->steps().size();
+    router_.emplace(encoder_steps_ + static_cast<size_t>(longest_translation(kMaxSourceLength)));
+    STRATA_ASSIGN_OR_RETURN(route::LengthEstimate length, route::LengthEstimate::create());
+    length_.emplace(std::move(length));
     return {};
   }
 
@@ -116,12 +155,255 @@ class PlannedTranslator final : public Translator {
     }
     if (source.empty()) return Translation();
     STRATA_ASSIGN_OR_RETURN(Pair * pair, sessions_for(static_cast<int64_t>(source.size())));
-    const size_t encoder_steps = pair->encoder->steps().size();
-    STRATA_RETURN_IF_ERROR(encode(*pair, source, levels.first(encoder_steps)));
-    return decode(*pair, source, levels.subspan(encoder_steps));
+    lay_source(*pair, source);
+    STRATA_RETURN_IF_ERROR(pair->encoder->run_route(encoder_inputs(*pair), encoder_outputs(*pair),
+                                                    levels.first(encoder_steps_)));
+    spread(*pair);
+    BeamSearch search = begin_search(*pair, source);
+    int64_t runs = 0;
+    for (; !search.done(); ++runs) {
+      STRATA_RETURN_IF_ERROR(advance(*pair, search, levels.subspan(encoder_steps_)));
+    }
+    return translation_of(search, runs);
+  }
+
+  Result<Translation> translate(std::span<const int64_t> source,
+                                const RunOptions& options) override {
+    const int64_t called = options_.clock.now_ns();
+    STRATA_RETURN_IF_ERROR(check_source(source));
+    // An empty sentence still has its end; so the account of it is like that of any other.
+    STRATA_ASSIGN_OR_RETURN(Pair * pair, sessions_for(static_cast<int64_t>(source.size())));
+    Work work;
+    work.source_length = static_cast<int64_t>(source.size());
+    work.longest = longest_translation(work.source_length);
+    work.miss_probability = length_miss_probability(options.policy);
+    STRATA_RETURN_IF_ERROR(begin_work(*pair, options, work));
+    STRATA_RETURN_IF_ERROR(router_->begin(time_options(options), level_count(), called));
+    if (source.empty()) {
+      STRATA_RETURN_IF_ERROR(router_->finish(Router::Next::kRun, options_.clock.now_ns()));
+      return Translation();
+    }
+
+    lay_source(*pair, source);
+    Guide guide(*router_);
+    const Status encoded =
+        pair->encoder->run_guided(encoder_inputs(*pair), encoder_outputs(*pair), guide);
+    if (guide.end() != Router::Next::kRun) return finish_early(guide.end());
+    STRATA_RETURN_IF_ERROR(encoded);
+    spread(*pair);
+    BeamSearch search = begin_search(*pair, source);
+    int64_t runs = 0;
+    const std::span<uint8_t> levels = std::span(route_).subspan(encoder_steps_);
+    for (; !search.done(); ++runs) {
+      const size_t step = encoder_steps_ + static_cast<size_t>(runs);
+      const Router::Next next = router_->choose(step, place_of(work, runs));
+      if (next != Router::Next::kRun) return finish_early(next);
+      std::fill(levels.begin(), levels.end(), static_cast<uint8_t>(router_->level()));
+      STRATA_RETURN_IF_ERROR(advance(*pair, search, levels));
+      router_->after_step(step, options_.clock.now_ns());
+    }
+    length_->record(work.source_length, runs);
+    STRATA_RETURN_IF_ERROR(router_->finish(Router::Next::kRun, options_.clock.now_ns()));
+    return translation_of(search, runs);
+  }
+
+  [[nodiscard]] const RunReport& last_run() const override { return router_->report(); }
+
+  Result<MeasuredProfile> measure_profile(int64_t length,
+                                          const ProfileMeasurementOptions& options) override {
+    STRATA_RETURN_IF_ERROR(check_length(length));
+    if (options.runs < 0 || options.runs > kMaxMeasuredRuns || !(options.seconds >= 0)) {
+      return invalid_argument("a profile cannot be measured with " + std::to_string(options.runs) +
+                              " runs; 1 to " + std::to_string(kMaxMeasuredRuns) + " are possible");
+    }
+    STRATA_ASSIGN_OR_RETURN(Pair * pair, sessions_for(length));
+    return measure(*pair, options);
+  }
+
+  Status set_profile(int64_t length, const route::ProfileTable& table) override {
+    STRATA_RETURN_IF_ERROR(check_length(length));
+    STRATA_ASSIGN_OR_RETURN(Pair * pair, sessions_for(length));
+    return accept(*pair, table);
+  }
+
+  Result<ProfileFingerprint> fingerprint(int64_t length) override {
+    STRATA_RETURN_IF_ERROR(check_length(length));
+    STRATA_ASSIGN_OR_RETURN(const Pair* pair, sessions_for(length));
+    return fingerprint_of(*pair);
+  }
+
+  Status load_profiles(const std::string& path) override {
+    const std::string place = path.empty() ? profile_path(reader_->path()) : path;
+    STRATA_ASSIGN_OR_RETURN(stored_, read_profiles(place));
+    stored_path_ = place;
+    for (auto& [capacity, pair] : pairs_) take_stored_profile(pair);
+    int64_t length = 1;
+    for (;; length = longest_served_with(length) + 1) {
+      STRATA_ASSIGN_OR_RETURN(const Pair* pair, sessions_for(length));
+      if (pair->times) continue;
+      if (length > 1) return {};
+      return find_profile(stored_, fingerprint_of(*pair), stored_path_).status();
+    }
   }
 
  private:
+  /// Asks the router on behalf of the encoder.
+  class Guide final : public StepGuide {
+   public:
+    explicit Guide(Router& router) : router_(router) {}
+    int choose(size_t step) override {
+      end_ = router_.choose(step);
+      return end_ == Router::Next::kRun ? router_.level() : -1;
+    }
+    void after_step(size_t step, int64_t now_ns) override { router_.after_step(step, now_ns); }
+    [[nodiscard]] Router::Next end() const { return end_; }
+
+   private:
+    Router& router_;
+    Router::Next end_ = Router::Next::kRun;
+  };
+
+  /// How long the translation at hand is taken to be.
+  struct Work {
+    int64_t source_length = 0;
+    int64_t longest = 0;          ///< runs of the decoder at most
+    double miss_probability = 0;  ///< of the estimate
+    int64_t runs = 0;             ///< of the decoder in the profile
+  };
+
+  Status begin_work(const Pair& pair, const RunOptions& options, Work& work) {
+    work.runs = length_->at_most(work.source_length, work.miss_probability, work.longest);
+    if (pair.times) {
+      STRATA_ASSIGN_OR_RETURN(route::Profile profile, profile_of(*pair.times, work.runs));
+      return router_->begin_work(std::move(profile), level_count());
+    }
+    router_->begin_unknown_work();
+    if (!options.has_deadline()) return {};
+    std::string why;
+    if (!stored_path_.empty()) {
+      why = "; " + find_profile(stored_, fingerprint_of(pair), stored_path_).status().message();
+    }
+    return failed_precondition("there is no profile for sentences of " +
+                               std::to_string(work.source_length) +
+                               " sub-words, which a deadline needs" + why);
+  }
+
+  /// Where in the profile the next run of the decoder is, after `done` of them: so far from its end
+  /// as the translation is believed to be from its own.
+  [[nodiscard]] size_t place_of(const Work& work, int64_t done) const {
+    const int64_t left =
+        length_->at_most(work.source_length, work.miss_probability, work.longest, done) - done;
+    return encoder_steps_ + static_cast<size_t>(work.runs - std::min(left, work.runs));
+  }
+
+  Result<Translation> finish_early(Router::Next end) {
+    STRATA_RETURN_IF_ERROR(router_->finish(end, options_.clock.now_ns()));
+    return deadline_exceeded("deadline missed");  // finish() said so already
+  }
+
+  [[nodiscard]] static Status check_length(int64_t length) {
+    if (length >= 0 && length <= kMaxSourceLength) return {};
+    return out_of_range("there are no sentences of " + std::to_string(length) +
+                        " sub-words; 0 to " + std::to_string(kMaxSourceLength) + " are possible");
+  }
+
+  [[nodiscard]] static ProfileFingerprint fingerprint_of(const Pair& pair) {
+    ProfileFingerprint fingerprint = pair.encoder->fingerprint();
+    const std::array<uint64_t, 2> both = {fingerprint.graph, pair.decoder->fingerprint().graph};
+    fingerprint.graph =
+        format::checksum({reinterpret_cast<const uint8_t*>(both.data()), sizeof both});
+    return fingerprint;
+  }
+
+  Status accept(Pair& pair, const route::ProfileTable& table) const {
+    if (table.step_count != static_cast<int>(encoder_steps_) + 1 ||
+        table.level_count < level_count()) {
+      return invalid_argument("the profile has " + std::to_string(table.step_count) +
+                              " steps and " + std::to_string(table.level_count) +
+                              " levels, a translator's has " + std::to_string(encoder_steps_ + 1) +
+                              " and " + std::to_string(level_count()));
+    }
+    STRATA_RETURN_IF_ERROR(profile_of(table, 1).status());
+    pair.times = table;
+    return {};
+  }
+
+  void take_stored_profile(Pair& pair) const {
+    if (stored_path_.empty()) return;
+    const auto found = find_profile(stored_, fingerprint_of(pair), stored_path_);
+    // What does not fit is as good as none: the next deadline says why.
+    if (found.ok() && !accept(pair, (*found)->table).ok()) pair.times.reset();
+  }
+
+  Result<MeasuredProfile> measure(Pair& pair, const ProfileMeasurementOptions& options) {
+    constexpr int64_t kDecoderRuns = 4;  // for each of the encoder
+    constexpr int64_t kFewestRounds = 10;
+    constexpr int64_t kMostRounds = 2000;
+    const auto levels = static_cast<size_t>(level_count());
+    const size_t steps = encoder_steps_ + 1;
+    std::vector<int64_t> source(static_cast<size_t>(pair.capacity) - 1);
+    for (size_t i = 0; i < source.size(); ++i) {
+      source[i] = kEnd + 1 + static_cast<int64_t>(i) % std::max<int64_t>(vocabulary_ - kEnd - 1, 1);
+      source[i] = std::min(source[i], vocabulary_ - 1);
+    }
+    lay_source(pair, source);
+    std::vector<std::vector<double>> samples(steps * levels);
+    std::vector<std::vector<double>> totals(levels);
+    std::vector<int64_t> step_ns(encoder_steps_);
+    std::vector<uint8_t> route(steps_.size());
+    const auto run = [&](size_t level, bool counts) -> Status {
+      std::fill(route.begin(), route.end(), static_cast<uint8_t>(level));
+      const std::span<const uint8_t> levels_of_steps = route;
+      STRATA_RETURN_IF_ERROR(pair.encoder->run_timed(encoder_inputs(pair), encoder_outputs(pair),
+                                                     levels_of_steps.first(encoder_steps_),
+                                                     step_ns));
+      double total = 0;
+      for (size_t step = 0; counts && step < encoder_steps_; ++step) {
+        samples[step * levels + level].push_back(static_cast<double>(step_ns[step]));
+        total += static_cast<double>(step_ns[step]);
+      }
+      spread(pair);
+      BeamSearch search = begin_search(pair, source);
+      for (int64_t i = 0; i < kDecoderRuns; ++i) {
+        if (search.done()) search = begin_search(pair, source);
+        const int64_t begin = options_.clock.now_ns();
+        STRATA_RETURN_IF_ERROR(advance(pair, search, levels_of_steps.subspan(encoder_steps_)));
+        const auto took = static_cast<double>(options_.clock.now_ns() - begin);
+        if (counts) samples[encoder_steps_ * levels + level].push_back(took);
+        total += took;
+      }
+      if (counts) totals[level].push_back(total);
+      return {};
+    };
+
+    const int64_t before = options_.clock.now_ns();
+    for (size_t level = 0; level < levels; ++level) STRATA_RETURN_IF_ERROR(run(level, false));
+    const auto round_ns = static_cast<double>(options_.clock.now_ns() - before);
+    MeasuredProfile profile;
+    profile.runs =
+        options.runs > 0
+            ? options.runs
+            : static_cast<int64_t>(std::clamp<double>(
+                  options.seconds * 1e9 / std::max(round_ns, 1e3), kFewestRounds, kMostRounds));
+    for (int64_t round = 0; round < profile.runs; ++round) {
+      if (options.progress && !options.progress(round, profile.runs)) {
+        return cancelled("the measurement of a profile was cancelled");
+      }
+      for (size_t turn = 0; turn < levels; ++turn) {
+        STRATA_RETURN_IF_ERROR(run((turn + static_cast<size_t>(round)) % levels, true));
+      }
+    }
+    profile.table.threads = options_.threads;
+    profile.table.step_count = static_cast<int>(steps);
+    profile.table.level_count = level_count();
+    for (auto& times : samples) {
+      const TimeQuantiles& time = profile.steps.emplace_back(quantiles_of(times));
+      profile.table.times.push_back({time.p50_ns, time.p99_ns});
+    }
+    for (auto& times : totals) profile.levels.push_back(quantiles_of(times));
+    return profile;
+  }
+
   [[nodiscard]] Status check_source(std::span<const int64_t> source) const {
     if (static_cast<int64_t>(source.size()) > kMaxSourceLength) {
       return out_of_range("the sentence has " + std::to_string(source.size()) +
@@ -145,6 +427,7 @@ class PlannedTranslator final : public Translator {
     session.threads = options_.threads;
     session.graph = "encode";
     session.bindings = {{"source_time", capacity}, {"sentences", 1}};
+    session.clock = options_.clock;
     STRATA_ASSIGN_OR_RETURN(pair.encoder, Session::create(reader_, session));
     session.graph = "decode";
     session.bindings = {
@@ -152,6 +435,7 @@ class PlannedTranslator final : public Translator {
     STRATA_ASSIGN_OR_RETURN(pair.decoder, Session::create(reader_, session));
     Pair& kept = pairs_.emplace(capacity, std::move(pair)).first->second;
     lay_out(kept);
+    take_stored_profile(kept);
     return &kept;
   }
 
@@ -178,16 +462,29 @@ class PlannedTranslator final : public Translator {
     }
   }
 
-  Status encode(Pair& pair, std::span<const int64_t> source, std::span<const uint8_t> levels) {
+  static void lay_source(Pair& pair, std::span<const int64_t> source) {
     std::fill(pair.source.begin(), pair.source.end(), kPadding);
     std::copy(source.begin(), source.end(), pair.source.begin());
     pair.source[source.size()] = kEnd;
     pair.length[0] = static_cast<int32_t>(source.size()) + 1;
-    const auto sentence = static_cast<size_t>(pair.capacity * width_);
-    const std::vector<InputView> inputs = {pair.source, pair.length};
-    const std::vector<OutputView> outputs = {std::span(pair.memory).first(sentence),
-                                             std::span(pair.keys).first(sentence)};
-    STRATA_RETURN_IF_ERROR(pair.encoder->run_route(inputs, outputs, levels));
+  }
+
+  static std::array<InputView, 2> encoder_inputs(const Pair& pair) {
+    return {pair.source, pair.length};
+  }
+
+  [[nodiscard]] size_t sentence_size(const Pair& pair) const {
+    return static_cast<size_t>(pair.capacity * width_);
+  }
+
+  std::array<OutputView, 2> encoder_outputs(Pair& pair) const {
+    return {std::span(pair.memory).first(sentence_size(pair)),
+            std::span(pair.keys).first(sentence_size(pair))};
+  }
+
+  /// Gives every row of the beam what the encoder made of the sentence.
+  void spread(Pair& pair) const {
+    const size_t sentence = sentence_size(pair);
     for (int64_t row = 0; row < options_.beam; ++row) {
       const auto mask = pair.mask.begin() + row * pair.capacity;
       std::fill(mask, mask + pair.capacity, kPaddingScore);
@@ -197,34 +494,34 @@ class PlannedTranslator final : public Translator {
         std::copy_n(read->begin(), sentence, read->begin() + row * static_cast<int64_t>(sentence));
       }
     }
-    return {};
   }
 
-  Result<Translation> decode(Pair& pair, std::span<const int64_t> source,
-                             std::span<const uint8_t> levels) {
+  BeamSearch begin_search(Pair& pair, std::span<const int64_t> source) const {
     BeamOptions beam;
     beam.beam = options_.beam;
     beam.length_penalty = options_.length_penalty;
     beam.max_length = longest_translation(static_cast<int64_t>(source.size()));
-    BeamSearch search(beam, vocabulary_);
     for (std::vector<float>& state : pair.states) std::fill(state.begin(), state.end(), 0.0F);
-    Translation translation;
-    while (!search.done()) {
-      std::copy(search.last_words().begin(), search.last_words().end(), pair.words.begin());
-      STRATA_RETURN_IF_ERROR(pair.decoder->run_route(pair.inputs, pair.outputs, levels));
-      ++translation.decoder_steps;
-      search.advance(pair.logits);
-      for (size_t i = 0; i < pair.states.size(); ++i) {
-        for (size_t row = 0; row < pair.words.size(); ++row) {
-          const auto parent = search.parents()[row];
-          std::copy_n(pair.next_states[i].begin() + parent * width_, width_,
-                      pair.states[i].begin() + static_cast<int64_t>(row) * width_);
-        }
+    return {beam, vocabulary_};
+  }
+
+  /// One run of the decoder, and what the search makes of it.
+  Status advance(Pair& pair, BeamSearch& search, std::span<const uint8_t> levels) const {
+    std::copy(search.last_words().begin(), search.last_words().end(), pair.words.begin());
+    STRATA_RETURN_IF_ERROR(pair.decoder->run_route(pair.inputs, pair.outputs, levels));
+    search.advance(pair.logits);
+    for (size_t i = 0; i < pair.states.size(); ++i) {
+      for (size_t row = 0; row < pair.words.size(); ++row) {
+        const auto parent = search.parents()[row];
+        std::copy_n(pair.next_states[i].begin() + parent * width_, width_,
+                    pair.states[i].begin() + static_cast<int64_t>(row) * width_);
       }
     }
-    translation.words = search.best();
-    translation.score = search.best_score();
-    return translation;
+    return {};
+  }
+
+  static Translation translation_of(const BeamSearch& search, int64_t runs) {
+    return {search.best(), search.best_score(), runs};
   }
 
   std::shared_ptr<const format::Reader> reader_;
@@ -234,9 +531,16 @@ class PlannedTranslator final : public Translator {
   std::map<int64_t, Pair> pairs_;  ///< by capacity
   std::vector<StepInfo> steps_;
   std::vector<uint8_t> route_;
+  size_t encoder_steps_ = 0;
+  std::optional<Router> router_;
+  std::optional<route::LengthEstimate> length_;
+  std::vector<StoredProfile> stored_;
+  std::string stored_path_;  ///< empty: none were loaded
 };
 
 }  // namespace
+
+int64_t longest_served_with(int64_t length) { return capacity_for(length) - 1; }
 
 Result<std::unique_ptr<Translator>> Translator::create(std::shared_ptr<const format::Reader> reader,
                                                        const TranslatorOptions& options) {

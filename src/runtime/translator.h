@@ -1,16 +1,21 @@
 // Translates sentences, given as numbers of sub-words, with a model of an encoder and a decoder
 // (src/models/gnmt.h says which inputs and outputs they have): the encoder once, then the decoder
-// step by step under a beam search, at a level or along a route.
+// step by step under a beam search, at a level, along a route, or by a deadline for the whole
+// translation.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "core/status.h"
 #include "format/reader.h"
 #include "runtime/beam_search.h"
+#include "runtime/profile_file.h"
+#include "runtime/profile_measurement.h"
+#include "runtime/run_options.h"
 #include "runtime/session.h"
 
 namespace strata::runtime {
@@ -19,6 +24,7 @@ struct TranslatorOptions {
   int threads = 1;              ///< of every step
   int64_t beam = 5;             ///< 1..64
   double length_penalty = 0.6;  ///< 0 or more, see BeamOptions
+  Clock clock = {};             ///< what deadlines refer to; monotonic_ns() but in tests
 };
 
 struct Translation {
@@ -29,6 +35,9 @@ struct Translation {
 
 /// Sub-words that a sentence may have at most.
 inline constexpr int64_t kMaxSourceLength = 1023;
+
+/// The longest sentence that the sessions for one of `length` sub-words serve: 15, 31, 63, ...
+int64_t longest_served_with(int64_t length);
 
 /// The same sentence gives the same translation, whatever was translated before and with however
 /// many threads. For one caller at a time.
@@ -52,6 +61,31 @@ class Translator {
   /// With a level per step (steps().size() entries); every run of the decoder takes the same ones.
   virtual Result<Translation> translate_route(std::span<const int64_t> source,
                                               std::span<const uint8_t> levels) = 0;
+
+  /// Under a deadline that spans the whole translation. The policy chooses the level of every step
+  /// of the encoder and of every run of the decoder; how many of these there will be is estimated
+  /// from the translations before (route/length_estimate.h). Policies with a margin leave half of
+  /// the wanted misses to that estimate, so that time and length together keep to what was asked.
+  /// Errors: those of Session::run() with RunOptions; a deadline needs a profile for sentences of
+  /// this length.
+  virtual Result<Translation> translate(std::span<const int64_t> source,
+                                        const RunOptions& options) = 0;
+  /// The account of the last translate() with RunOptions; its steps are those of the encoder, then
+  /// one for each run of the decoder.
+  [[nodiscard]] virtual const RunReport& last_run() const = 0;
+
+  /// Measures the sessions that sentences of `length` sub-words need: the steps of the encoder,
+  /// then one run of the decoder with the search that follows. Does not use what it measured.
+  virtual Result<MeasuredProfile> measure_profile(int64_t length,
+                                                  const ProfileMeasurementOptions& options) = 0;
+  /// Such a profile. Errors: a table of another model.
+  virtual Status set_profile(int64_t length, const route::ProfileTable& table) = 0;
+  /// What a stored profile must have been measured with to serve sentences of `length`.
+  virtual Result<ProfileFingerprint> fingerprint(int64_t length) = 0;
+  /// Takes profiles for all lengths from a file; empty: the one beside the model. Makes the
+  /// sessions of every length that has one, so that no sentence waits for them. Errors: no such
+  /// file, damage, and, with what differs, no profile that fits.
+  virtual Status load_profiles(const std::string& path = {}) = 0;
 
  protected:
   Translator() = default;

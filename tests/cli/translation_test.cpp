@@ -71,6 +71,33 @@ TEST_F(Translators, AnswerLineByLine) {
   EXPECT_EQ(piped("true").out, "");
 }
 
+TEST_F(Translators, KeepDeadlines) {
+  expect_error(strata({"translate", "t.strata", "test.en", "--deadline-ms", "100"}),
+               {"t.strata.profile", "'strata profile t.strata --threads"});
+  const json profile = strata_json(
+      {"profile", "t.strata", "--threads", "1", "--longest", "20", "--runs", "5", "-q"});
+  ASSERT_EQ(profile["profiles"].size(), 2U);
+  EXPECT_EQ(profile["profiles"][0]["length"], 15);
+  EXPECT_EQ(profile["profiles"][1]["length"], 31);
+  EXPECT_EQ(profile["profiles"][0]["steps"].back()["kind"], "decode");
+  const json late =
+      strata_json({"translate", "t.strata", "test.en", "--deadline-ms", "1e-6", "--threads", "1"});
+  const json timely =
+      strata_json({"translate", "t.strata", "test.en", "--deadline-ms", "60000", "--threads", "1"});
+  const json best = strata_json({"translate", "t.strata", "test.en"});
+  ASSERT_EQ(late["translations"].size(), best["translations"].size());
+  for (size_t i = 0; i < best["translations"].size(); ++i) {
+    EXPECT_EQ(late["translations"][i]["met"], false);
+    EXPECT_EQ(late["translations"][i]["levels"], (std::vector<int>{0, 0}));
+    EXPECT_EQ(timely["translations"][i]["met"], true);
+    EXPECT_EQ(timely["translations"][i]["levels"], (std::vector<int>{1, 1}));
+    EXPECT_EQ(timely["translations"][i]["text"], best["translations"][i]["text"]);
+  }
+  expect_error(strata({"translate", "t.strata", "test.en", "--deadline-ms", "9", "--threads", "1",
+                       "--beam", "2"}),
+               {"profile"});
+}
+
 TEST_F(Translators, AreEvaluatedByBleuAtEveryLevelAndSwitch) {
   const json result = strata_json(
       {"eval", "t.strata", "--data", "test", "--limit", "6", "--switch-points=2", "-q"});

@@ -34,27 +34,36 @@ void AnswerOptions::declare(CLI::App& app) {
       ->check(CLI::Range(1, kMostThreads).description(""));
 }
 
+int AnswerOptions::threads() const {
+  return threads_ > 0 ? threads_ : std::min(available_cores(), kMostThreads);
+}
+
 runtime::SessionOptions AnswerOptions::session_options() const {
   runtime::SessionOptions options;
-  options.threads = threads_ > 0 ? threads_ : std::min(available_cores(), kMostThreads);
+  options.threads = threads();
   return options;
 }
 
 runtime::RunOptions AnswerOptions::run_options(runtime::Session& session,
                                                const std::string& model_path) const {
+  return run_options(session.level_count(), model_path, [&] { return session.load_profile(); });
+}
+
+runtime::RunOptions AnswerOptions::run_options(int level_count, const std::string& model_path,
+                                               const std::function<Status()>& load_profile) const {
   if (level_ >= 0 && has_deadline()) {
     throw UsageError("--level and --deadline-ms exclude each other: a deadline chooses the level");
   }
   runtime::RunOptions options;
   if (!has_deadline()) {
     options.policy.kind = route::PolicyKind::kFixed;
-    options.policy.level = level_ < 0 ? session.level_count() - 1 : level_;
-    check_level(options.policy.level, session.level_count(), model_path);
+    options.policy.level = level_ < 0 ? level_count - 1 : level_;
+    check_level(options.policy.level, level_count, model_path);
     return options;
   }
-  if (const Status loaded = session.load_profile(); !loaded.ok()) {
+  if (const Status loaded = load_profile(); !loaded.ok()) {
     throw Error(loaded.message() + "; 'strata profile " + model_path + " --threads " +
-                std::to_string(session.threads()) + "' measures one, which --deadline-ms needs");
+                std::to_string(threads()) + "' measures one, which --deadline-ms needs");
   }
   options.within_ns = deadline_ms_ * kNsPerMs;
   options.policy.miss_probability = std::pow(10.0, -nines_);

@@ -1,6 +1,7 @@
 // How an answer is asked for on the command line: at a level, or by a deadline.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -15,12 +16,17 @@ class AnswerOptions {
   /// Adds --level, --deadline-ms, --nines and --threads.
   void declare(CLI::App& app);
 
-  /// 0 threads: one per core.
+  /// One per core unless the user said how many.
+  [[nodiscard]] int threads() const;
   [[nodiscard]] runtime::SessionOptions session_options() const;
   /// What every run of the session gets; looks up the session's profile where there is a deadline.
   /// Throws Error: no such level, no profile; UsageError: both a level and a deadline.
   [[nodiscard]] runtime::RunOptions run_options(runtime::Session& session,
                                                 const std::string& model_path) const;
+  /// The same for whatever has profiles of its own; `load_profile` is called where there is a
+  /// deadline.
+  [[nodiscard]] runtime::RunOptions run_options(int level_count, const std::string& model_path,
+                                                const std::function<Status()>& load_profile) const;
   [[nodiscard]] bool has_deadline() const { return deadline_ms_ > 0; }
 
  private:
@@ -30,7 +36,7 @@ class AnswerOptions {
   int threads_ = 0;
 };
 
-/// What the last run took, for --json: "levels" (of the first and the last step), "ms" and, by a
+/// What a run took, for --json: "levels" (of the first and the last step), "ms" and, by a
 /// deadline, "met".
 [[nodiscard]] Json route_json(const runtime::RunReport& report);
 

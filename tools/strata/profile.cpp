@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -10,10 +11,12 @@
 #include "runtime/profile_file.h"
 #include "runtime/profile_measurement.h"
 #include "runtime/session.h"
+#include "runtime/translator.h"
 #include "tools/strata/accuracy_table.h"
 #include "tools/strata/inspection.h"
 #include "tools/strata/machine.h"
 #include "tools/strata/output_file.h"
+#include "tools/strata/sentences.h"
 #include "tools/strata/table.h"
 #include "tools/strata/verb.h"
 #include "train/error.h"
@@ -35,9 +38,10 @@ Json quantiles_json(const runtime::TimeQuantiles& time) {
           {"min_ms", milliseconds(time.min_ns)}};
 }
 
-Json profile_json(const runtime::MeasuredProfile& measured, const runtime::Session& session) {
+Json profile_json(const runtime::MeasuredProfile& measured,
+                  std::span<const runtime::StepInfo> steps) {
   Json profile;
-  profile["threads"] = session.threads();
+  profile["threads"] = measured.table.threads;
   profile["runs"] = measured.runs;
   profile["levels"] = Json::array();
   for (size_t level = 0; level < measured.levels.size(); ++level) {
@@ -49,8 +53,8 @@ Json profile_json(const runtime::MeasuredProfile& measured, const runtime::Sessi
   }
   profile["steps"] = Json::array();
   const size_t level_count = measured.levels.size();
-  for (size_t step = 0; step < session.steps().size(); ++step) {
-    const runtime::StepInfo& info = session.steps()[step];
+  for (size_t step = 0; step < steps.size(); ++step) {
+    const runtime::StepInfo& info = steps[step];
     Json entry = {{"name", info.name}, {"kind", info.kind}};
     for (const char* key : {"p50_us", "p99_us"}) entry[key] = Json::array();
     for (size_t level = 0; level < level_count; ++level) {
@@ -65,14 +69,21 @@ Json profile_json(const runtime::MeasuredProfile& measured, const runtime::Sessi
 
 std::string level_table(const Json& profiles) {
   Table table;
+  const bool translator = profiles[0].contains("length");
+  if (translator) table.add_column("sub-words");
   for (const char* title : {"threads", "level", "p50 ms", "p90 ms", "p99 ms"}) {
     table.add_column(title);
   }
   for (const Json& profile : profiles) {
     for (const Json& level : profile["levels"]) {
-      table.add_row({std::to_string(profile["threads"].get<int>()),
-                     std::to_string(level["level"].get<int>()), format_fixed(level["p50_ms"], 3),
-                     format_fixed(level["p90_ms"], 3), format_fixed(level["p99_ms"], 3)});
+      std::vector<std::string> row;
+      if (translator) row.push_back(std::to_string(profile["length"].get<int64_t>()));
+      row.push_back(std::to_string(profile["threads"].get<int>()));
+      row.push_back(std::to_string(level["level"].get<int>()));
+      for (const char* key : {"p50_ms", "p90_ms", "p99_ms"}) {
+        row.push_back(format_fixed(level[key], 3));
+      }
+      table.add_row(std::move(row));
     }
   }
   return table.text();
@@ -113,6 +124,16 @@ std::string trust_warning(const Json& document) {
          "); sessions will correct the profile, but start better from a quiet one\n";
 }
 
+/// What the steps of a translator's profile are.
+std::vector<runtime::StepInfo> translator_steps(const runtime::Translator& translator,
+                                                int profiled_steps) {
+  const auto encoder = static_cast<ptrdiff_t>(profiled_steps) - 1;
+  std::vector<runtime::StepInfo> steps(translator.steps().begin(),
+                                       translator.steps().begin() + encoder);
+  steps.push_back({"decoder and search, one sub-word", "decode", 0, {}});
+  return steps;
+}
+
 class ProfileVerb : public Verb {
  public:
   ProfileVerb()
@@ -120,7 +141,8 @@ class ProfileVerb : public Verb {
              "  strata profile r50.strata\n"
              "  strata profile r50.strata --threads 1,2 --runs 200\n"
              "  strata profile photos.strata --eval eval.json     what each route is worth, too\n"
-             "  strata profile r50.strata --steps -o steps.profile") {}
+             "  strata profile r50.strata --steps -o steps.profile\n"
+             "  strata profile en-de.strata --longest 127         a translator") {}
 
   void declare(CLI::App& app) override {
     app.add_option("FILE", file_, "The .strata file")->required();
@@ -136,6 +158,13 @@ class ProfileVerb : public Verb {
     app.add_option("--eval", eval_,
                    "Accuracies of levels and switch points, as 'strata eval' wrote them")
         ->type_name("JSON");
+    app.add_option("--longest", longest_,
+                   "Of a translator: for sentences of up to N sub-words (default: 63)")
+        ->type_name("N")
+        ->check(CLI::Range(int64_t{1}, runtime::kMaxSourceLength).description(""));
+    app.add_option("--beam", beam_, "Of a translator: hypotheses of the beam search (default: 5)")
+        ->type_name("N")
+        ->check(CLI::Range(int64_t{1}, int64_t{64}).description(""));
     app.add_flag("--steps", steps_, "Also show the time of every step");
     app.add_option("-o,--output", output_, "Where to store the profiles (default: FILE.profile)")
         ->type_name("FILE");
@@ -165,14 +194,19 @@ class ProfileVerb : public Verb {
     document["profiles"] = Json::array();
     std::vector<runtime::StoredProfile> measured;
     for (const int threads : threads_) {
+      if (translates(reader->model())) {
+        measure_translator(reader, threads, accuracy, console, document, measured);
+        continue;
+      }
       runtime::SessionOptions options;
       options.threads = threads;
       const auto session = value_or_throw(runtime::Session::create(reader, options));
-      runtime::MeasuredProfile profile = measure(*session, console);
+      runtime::MeasuredProfile profile = measure(
+          threads, console, [&](const auto& how) { return measure_profile(*session, how); });
       profile.table.accuracy = accuracy;
       throw_if_error(session->set_profile(profile.table));  // refuses accuracies that cannot be
       measured.push_back({session->fingerprint(), profile.table});
-      document["profiles"].push_back(profile_json(profile, *session));
+      document["profiles"].push_back(profile_json(profile, session->steps()));
     }
     // All are stored or none: an interrupted verb leaves the file as it was.
     for (const runtime::StoredProfile& profile : measured) {
@@ -191,6 +225,10 @@ class ProfileVerb : public Verb {
       }
       text += '\n';
     }
+    if (document["profiles"][0].contains("length")) {
+      text +=
+          "the encoder and four runs of the decoder with a beam of " + std::to_string(beam_) + "; ";
+    }
     text += "batch 1, " + std::to_string(document["profiles"][0]["runs"].get<int64_t>()) +
             " runs of each level, on " + cpu_name() + "; stored in " + output + '\n' +
             trust_warning(document);
@@ -198,7 +236,36 @@ class ProfileVerb : public Verb {
   }
 
  private:
-  runtime::MeasuredProfile measure(runtime::Session& session, const Console& console) const {
+  /// One profile for each of the lengths that have sessions of their own.
+  void measure_translator(const std::shared_ptr<const format::Reader>& reader, int threads,
+                          route::AccuracyTable accuracy, const Console& console, Json& document,
+                          std::vector<runtime::StoredProfile>& stored) const {
+    const auto translator =
+        value_or_throw(runtime::Translator::create(reader, {.threads = threads, .beam = beam_}));
+    for (int64_t length = runtime::longest_served_with(1);;
+         length = runtime::longest_served_with(length + 1)) {
+      runtime::MeasuredProfile profile = measure(threads, console, [&](const auto& how) {
+        return translator->measure_profile(length, how);
+      });
+      // A switch within the decoder was evaluated for all its runs alike; here a level changes from
+      // one run to the next.
+      const int encoder_steps = profile.table.step_count - 1;
+      std::erase_if(accuracy.switch_points,
+                    [&](const route::SwitchPoint& point) { return point.step > encoder_steps; });
+      profile.table.accuracy = accuracy;
+      throw_if_error(translator->set_profile(length, profile.table));
+      stored.push_back({value_or_throw(translator->fingerprint(length)), profile.table});
+      Json entry = profile_json(profile, translator_steps(*translator, profile.table.step_count));
+      entry["length"] = length;
+      entry["beam"] = beam_;
+      document["profiles"].push_back(std::move(entry));
+      if (length >= longest_) return;
+    }
+  }
+
+  template <typename MeasureWith>
+  runtime::MeasuredProfile measure(int threads, const Console& console,
+                                   const MeasureWith& measure_with) const {
     ProgressOptions progress_options;
     progress_options.mode = progress_mode(console.quiet);
     progress_options.unit = "rounds";
@@ -207,14 +274,14 @@ class ProfileVerb : public Verb {
     options.runs = runs_;
     options.progress = [&](int64_t done, int64_t total) {
       if (!progress) {
-        progress = std::make_unique<Progress>("profile, " + std::to_string(session.threads()) +
-                                                  (session.threads() == 1 ? " thread" : " threads"),
-                                              total, progress_options);
+        progress = std::make_unique<Progress>(
+            "profile, " + std::to_string(threads) + (threads == 1 ? " thread" : " threads"), total,
+            progress_options);
       }
       progress->update(done);
       return !interrupted();
     };
-    auto measured = runtime::measure_profile(session, options);
+    auto measured = measure_with(options);
     stop_if_interrupted();
     if (progress) progress->finish();
     return value_or_throw(std::move(measured));
@@ -223,6 +290,8 @@ class ProfileVerb : public Verb {
   std::string file_;
   std::vector<int> threads_;
   int64_t runs_ = 0;
+  int64_t longest_ = 63;
+  int64_t beam_ = 5;
   std::string eval_;
   bool steps_ = false;
   std::string output_;

@@ -24,20 +24,37 @@ SentenceTranslator::SentenceTranslator(const std::shared_ptr<const format::Reade
   }
 }
 
-SentenceTranslator::Result SentenceTranslator::translate(std::string_view sentence,
-                                                         std::span<const uint8_t> route,
-                                                         const std::string& place) {
+template <typename How>
+SentenceTranslator::Result SentenceTranslator::translate_as(std::string_view sentence,
+                                                            const std::string& place,
+                                                            const How& how) {
   if (const auto malformed = text::first_malformed(sentence)) {
     throw Error(place + ": " + text::describe_malformed(sentence, *malformed));
   }
   const std::vector<int64_t> source = subwords_.encode(sentence);
-  auto translation = translator_->translate_route(source, route);
+  auto translation = how(source);
   if (!translation.ok()) throw Error(place + ": " + translation.status().message());
   Result result;
   result.text = subwords_.decode(translation->words);
   result.source_subwords = source.size();
   result.translation = std::move(translation).value();
   return result;
+}
+
+SentenceTranslator::Result SentenceTranslator::translate(std::string_view sentence,
+                                                         std::span<const uint8_t> route,
+                                                         const std::string& place) {
+  return translate_as(sentence, place, [&](std::span<const int64_t> source) {
+    return translator_->translate_route(source, route);
+  });
+}
+
+SentenceTranslator::Result SentenceTranslator::translate(std::string_view sentence,
+                                                         const runtime::RunOptions& options,
+                                                         const std::string& place) {
+  return translate_as(sentence, place, [&](std::span<const int64_t> source) {
+    return translator_->translate(source, options);
+  });
 }
 
 }  // namespace strata::cli

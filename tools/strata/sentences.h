@@ -33,8 +33,14 @@ class SentenceTranslator {
   /// too long.
   Result translate(std::string_view sentence, std::span<const uint8_t> route,
                    const std::string& place);
+  /// The same by a deadline, or at the level of a fixed policy.
+  Result translate(std::string_view sentence, const runtime::RunOptions& options,
+                   const std::string& place);
 
  private:
+  template <typename How>
+  Result translate_as(std::string_view sentence, const std::string& place, const How& how);
+
   text::Subwords subwords_;
   std::unique_ptr<runtime::Translator> translator_;
 };

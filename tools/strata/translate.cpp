@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "tools/strata/answer_options.h"
 #include "tools/strata/inspection.h"
 #include "tools/strata/sentences.h"
 #include "tools/strata/verb.h"
@@ -19,13 +20,14 @@ class TranslateVerb : public Verb {
              "  strata translate en-de.strata letter.txt > brief.txt\n"
              "  echo 'Two dogs run.' | strata translate en-de.strata\n"
              "  strata translate en-de.strata --level 0 --beam 1 letter.txt   as fast as it can\n"
+             "  strata profile en-de.strata && strata translate en-de.strata letter.txt "
+             "--deadline-ms 20\n"
              "  strata translate en-de.strata letter.txt --json") {}
 
   void declare(CLI::App& app) override {
     app.add_option("FILE", file_, "The .strata file")->required();
     app.add_option("TEXT", text_, "File of sentences, '-' for standard input (default: -)");
-    level_option_ = app.add_option("--level", level_, "Level that translates (default: the best)")
-                        ->type_name("K");
+    answer_.declare(app);
     app.add_option("--beam", beam_, "Hypotheses of the beam search; 1 is greedy (default: 5)")
         ->type_name("N")
         ->check(CLI::Range(int64_t{1}, int64_t{64}).description(""));
@@ -33,19 +35,14 @@ class TranslateVerb : public Verb {
                    "The larger, the longer translations become (default: 0.6)")
         ->type_name("X")
         ->check(CLI::Range(0.0, 10.0).description(""));
-    app.add_option("--threads", threads_, "Threads of one sentence (default: 1)")
-        ->type_name("N")
-        ->check(CLI::Range(1, 64).description(""));
   }
 
   void run(const Console& console) override {
     const auto reader = value_or_throw(format::Reader::open(file_));
-    const int level = level_option_->count() > 0 ? level_ : reader->level_count() - 1;
-    check_level(level, reader->level_count(), file_);
     SentenceTranslator translator(
-        reader, {.threads = threads_, .beam = beam_, .length_penalty = length_penalty_});
-    const std::vector<uint8_t> route(translator.translator().steps().size(),
-                                     static_cast<uint8_t>(level));
+        reader, {.threads = answer_.threads(), .beam = beam_, .length_penalty = length_penalty_});
+    const runtime::RunOptions options = answer_.run_options(
+        reader->level_count(), file_, [&] { return translator.translator().load_profiles(); });
     std::ifstream file;
     if (text_ != "-") {
       file.open(text_, std::ios::binary);
@@ -56,7 +53,7 @@ class TranslateVerb : public Verb {
 
     Json document = console.document();
     document["model"] = model_json(*reader);
-    document["level"] = level;
+    if (!answer_.has_deadline()) document["level"] = options.policy.level;
     document["beam"] = beam_;
     document["length_penalty"] = length_penalty_;
     document["translations"] = Json::array();
@@ -64,13 +61,15 @@ class TranslateVerb : public Verb {
     for (int64_t number = 1; std::getline(input, line); ++number) {
       stop_if_interrupted();
       if (line.ends_with('\r')) line.pop_back();
-      const auto result = translator.translate(line, route, name + ":" + std::to_string(number));
+      const auto result = translator.translate(line, options, name + ":" + std::to_string(number));
       if (console.json) {
-        document["translations"].push_back({{"source", line},
-                                            {"text", result.text},
-                                            {"score", result.translation.score},
-                                            {"source_subwords", result.source_subwords},
-                                            {"subwords", result.translation.words.size()}});
+        Json entry = {{"source", line},
+                      {"text", result.text},
+                      {"score", result.translation.score},
+                      {"source_subwords", result.source_subwords},
+                      {"subwords", result.translation.words.size()}};
+        entry.update(route_json(translator.translator().last_run()));
+        document["translations"].push_back(std::move(entry));
         continue;
       }
       // At once, so that one can talk with it.
@@ -84,11 +83,9 @@ class TranslateVerb : public Verb {
  private:
   std::string file_;
   std::string text_ = "-";
-  int level_ = 0;
+  AnswerOptions answer_;
   int64_t beam_ = 5;
   double length_penalty_ = 0.6;
-  int threads_ = 1;
-  CLI::Option* level_option_ = nullptr;
 };
 
 }  // namespace
