@@ -33,6 +33,7 @@ struct Recipe {
     int64_t vocabulary = 0;
     bool share_embeddings = true;
     double dropout = 0.6;
+    bool normals = false;
     bool keep_ends_dense = true;
     std::string start;
   } model;
@@ -44,6 +45,7 @@ struct Recipe {
     double holdout = 0.1;
     int64_t limit_train = 0;
     int64_t limit_test = 0;
+    int64_t points = 0;
     std::string source = "en";
     std::string target = "de";
     std::string test = "test";
@@ -52,6 +54,11 @@ struct Recipe {
       int64_t crop_padding = 0;
       bool flip = false;
       int64_t cutout = 0;
+      double point_dropout = 0;
+      bool rotate = false;
+      double scale = 0;
+      double shift = 0;
+      double jitter = 0;
     } augment;
   } data;
 
@@ -106,6 +113,7 @@ struct Recipe {
   struct Eval {
     double every_epochs = 1;
     int64_t batch_size = 256;
+    int64_t votes = 1;
     int64_t beam = 1;
   } eval;
 };

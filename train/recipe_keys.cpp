@@ -45,9 +45,11 @@ const std::vector<Key>& recipe_keys() {
       KEY(threads, (Range{0, 1024}), "Threads of training; 0 takes every core."),
 
       KEY(model.arch, kAny,
-          "Architecture, such as resnet20, resnet18-small or gat; `strata init` lists them."),
+          "Architecture: resnet20, resnet18-small and the like, gat, pointnet2-ssg, pointnet2-msg, "
+          "pointnet2-ssg-small, pointnet or gnmt; `strata init` lists them."),
       KEY(model.width, (Range{0, 4096}),
-          "Channels of the first stage; 0 takes the architecture's."),
+          "Channels of the first stage; 0 takes the architecture's. Of a point network 64 is the "
+          "published size, and every layer scales with it."),
       KEY(model.stem_stride, (Range{0, 4}),
           "Stride of the first convolution; 0 takes the architecture's. 2 makes a small network "
           "about four times as fast."),
@@ -65,8 +67,9 @@ const std::vector<Key>& recipe_keys() {
       KEY(model.share_embeddings, kAny,
           "A gnmt's encoder and decoder read with the same embeddings."),
       KEY(model.dropout, (Range{0, 0.99}),
-          "Share of a gat's inputs, projections and attention, or of what each layer of a gnmt "
-          "reads, that training drops."),
+          "Share of a gat's inputs, projections and attention, of what each layer of a gnmt "
+          "reads, or of a point network's hidden features, that training drops."),
+      KEY(model.normals, kAny, "A point network sees the points' normals, too."),
       KEY(model.keep_ends_dense, kAny,
           "The first layer and the classifier keep all their weights in every level; they count "
           "in `levels.weights`. Of a gat, the last projection alone; of a gnmt, embeddings and "
@@ -76,7 +79,8 @@ const std::vector<Key>& recipe_keys() {
           "such as a dense one; empty begins with random weights."),
 
       KEY(data.dir, kAny,
-          "Directory of the data set, the .npz file of a graph, or a tab-separated file of "
+          "Directory of the data set (images or point clouds), the .npz file of a graph, or a "
+          "tab-separated file of "
           "translations; `--data` overrides it."),
       CHOICE(data.format, "Format of the data set; auto finds out by what the directory holds.",
              "auto", "folder", "cifar10", "idx"),
@@ -90,6 +94,8 @@ const std::vector<Key>& recipe_keys() {
       KEY(data.limit_train, kCount,
           "Training images at most, taken evenly from all classes, or sentences; 0 takes all."),
       KEY(data.limit_test, kCount, "Test images or sentences at most; 0 takes all."),
+      KEY(data.points, (Range{0, 1e7}),
+          "Points of a cloud, its first so many; 0 takes the architecture's."),
       KEY(data.source, kAny,
           "Language that is translated: the ending of its files (train.en), or the number of its "
           "column."),
@@ -102,6 +108,16 @@ const std::vector<Key>& recipe_keys() {
       KEY(data.augment.flip, kAny, "Mirror every second image left and right."),
       KEY(data.augment.cutout, (Range{0, 4096}),
           "Side of a square at a random place that is set to the mean; 0 does not."),
+      KEY(data.augment.point_dropout, (Range{0, 0.99}),
+          "Up to this share of a cloud's points becomes its first point (0.875 as published)."),
+      KEY(data.augment.rotate, kAny,
+          "Turn clouds by any angle about the up axis, y; votes then turn them, too."),
+      KEY(data.augment.scale, (Range{0, 0.9}),
+          "Scale clouds by 1 - this to 1 / (1 - this) (0.2 as published)."),
+      KEY(data.augment.shift, (Range{0, 100}),
+          "Shift clouds along each axis by up to this (0.1 as published)."),
+      KEY(data.augment.jitter, (Range{0, 100}),
+          "Standard deviation of what moves each coordinate of a cloud (0.01 as published)."),
 
       KEY(levels.weights, kPercent,
           "Weights that each level keeps, in percent of all weights, ascending; 100 is allowed."),
@@ -164,6 +180,8 @@ const std::vector<Key>& recipe_keys() {
       KEY(eval.every_epochs, kEpochs,
           "Epochs between two evaluations; 0 evaluates at the end only. Where the data have a "
           "validation split, the best of the evaluated epochs is kept."),
+      KEY(eval.votes, (Range{1, 1000}),
+          "Views of a test cloud whose answers are added up; 1 is the cloud itself."),
       KEY(eval.batch_size, (Range{1, 65536}), "Images or sentences per step of evaluation."),
       KEY(eval.beam, (Range{1, 64}),
           "Hypotheses of the beam search that translates for evaluation; 1 is greedy, and fast."),

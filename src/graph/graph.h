@@ -146,7 +146,8 @@ struct Model {
   std::vector<Constant> constants;
   /// What a user of the model must know, like onnx metadata_props. Known keys: "input.mean" and
   /// "input.std" (per channel, comma-separated, of pixels scaled to 0..1), "classes" (names, one a
-  /// line), "family" ("image-classification", "node-classification", "translation"), "source" and
+  /// line), "family" ("image-classification", "node-classification", "point-classification",
+  /// "translation"), "input.turned" (the axis about which clouds may be turned: "y"), "source" and
   /// "target" (languages of a translator), "sizes" (see usual_sizes()).
   std::map<std::string, std::string, std::less<>> metadata;
   bool operator==(const Model&) const = default;

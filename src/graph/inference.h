@@ -74,6 +74,7 @@ std::vector<Operator> graph_attention_operators();
 std::vector<Operator> layout_operators();
 std::vector<Operator> matrix_operators();
 std::vector<Operator> normalisation_operators();
+std::vector<Operator> point_set_operators();
 std::vector<Operator> recurrent_operators();
 std::vector<Operator> reduction_operators();
 std::vector<Operator> selection_operators();

@@ -14,10 +14,10 @@ namespace {
 const std::vector<Operator>& operators() {
   static const std::vector<Operator> all = [] {
     std::vector<Operator> table;
-    for (auto set :
-         {arithmetic_operators(), elementwise_operators(), graph_attention_operators(),
-          layout_operators(), matrix_operators(), normalisation_operators(), recurrent_operators(),
-          reduction_operators(), selection_operators(), window_operators()}) {
+    for (auto set : {arithmetic_operators(), elementwise_operators(), graph_attention_operators(),
+                     layout_operators(), matrix_operators(), normalisation_operators(),
+                     point_set_operators(), recurrent_operators(), reduction_operators(),
+                     selection_operators(), window_operators()}) {
       std::move(set.begin(), set.end(), std::back_inserter(table));
     }
     return table;

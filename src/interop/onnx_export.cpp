@@ -16,6 +16,7 @@
 
 #include "core/file.h"
 #include "graph/graph.h"
+#include "interop/onnx_point_sets.h"
 #include "sparse/nested.h"
 
 namespace strata::interop {
@@ -151,6 +152,7 @@ struct AttributeWriter {
 bool left_out(const graph::Node& node, std::string_view attribute) {
   if (node.op_type == "Pad") return attribute == "pads" || attribute == "value";
   if (node.op_type == "ReduceSum") return attribute == "axes";
+  if (node.op_type == "Dropout") return attribute == "ratio";
   if (node.op_type == "BatchNormalization") {
     return attribute == "spatial" || attribute == "training_mode";
   }
@@ -220,6 +222,21 @@ Status check_size(const graph::Model& model, std::span<const graph::Parameter* c
                      " parameters, an ONNX file holds at most 2 GiB of them");
 }
 
+/// Errors: an operator of another domain than ONNX's that cannot be written with ONNX's own.
+Status add_nodes(const graph::Model& model, const graph::Graph& graph, onnx::GraphProto& proto) {
+  std::set<std::string> names = value_names(model, graph);
+  for (const graph::Node& node : graph.nodes) {
+    if (node.domain.empty()) {
+      add_node(node, proto, names);
+    } else if (!add_point_set_nodes(node, proto, names)) {
+      return unsupported("model '" + model.name + "' cannot be written as ONNX: its node '" +
+                         node.name + "' is of " + node.domain + "." + node.op_type +
+                         ", which ONNX does not have");
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::string> export_onnx(const sparse::NestedModel& nested, int level,
@@ -262,8 +279,7 @@ Result<std::string> export_onnx(const sparse::NestedModel& nested, int level,
   for (const graph::Constant& constant : nested.model.constants) {
     if (reads(*graph, constant.name)) add_constant(target, constant);
   }
-  std::set<std::string> names = value_names(nested.model, *graph);
-  for (const graph::Node& node : graph->nodes) add_node(node, target, names);
+  STRATA_RETURN_IF_ERROR(add_nodes(nested.model, *graph, target));
 
   std::string bytes;
   if (!proto.SerializeToString(&bytes)) {

@@ -22,8 +22,9 @@ struct ExportOptions {
 /// sparse::densify() bit for bit; BatchNormalization keeps that level's own vectors; a symbolic
 /// dimension becomes a dim_param. metadata_props carry model.metadata, "strata.level" (a number or
 /// "dense") and "strata.level_count".
-/// Errors: a model that sparse::check() refuses, a level or graph that does not exist, weights
-/// beyond the 2 GiB that protobuf can hold.
+/// Operators over points in space, which ONNX has not, become several of its own.
+/// Errors: a model that sparse::check() refuses, another operator that ONNX does not have, a level
+/// or graph that does not exist, weights beyond the 2 GiB that protobuf can hold.
 Result<std::string> export_onnx(const sparse::NestedModel& nested, int level,
                                 const ExportOptions& options = {});
 

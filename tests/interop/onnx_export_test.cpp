@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <span>
 
 #include <gtest/gtest.h>
 #include <onnx/checker.h>
@@ -15,6 +16,9 @@
 #include <rapidcheck/gtest.h>
 
 #include "graph/builder.h"
+#include "interop/onnx_import.h"
+#include "models/gat.h"
+#include "models/pointnet2.h"
 #include "models/resnet.h"
 #include "sparse/random.h"
 
@@ -200,6 +204,55 @@ TEST(OnnxExport, ErrorsNameWhatIsMissing) {
   nested.weights.erase("fc.weight");
   EXPECT_EQ(export_onnx(nested, 0, {.graph = "again"}).status().code(),
             StatusCode::kInvalidArgument);
+}
+
+sparse::NestedModel half_of(const Result<graph::Model>& model) {
+  EXPECT_TRUE(model.ok()) << model.status().message();
+  const std::vector<sparse::LevelBudget> levels = {{.weights = 0.5, .flops = {}}};
+  Result<sparse::NestedModel> nested =
+      sparse::random_nested_model(*model, levels, sparse::AllocationMethod::kUniform, 7);
+  EXPECT_TRUE(nested.ok()) << nested.status().message();
+  return std::move(nested).value();
+}
+
+TEST(OnnxExport, WritesPointOperatorsWithThoseOfOnnx) {
+  for (const std::string name : {"pointnet2-ssg-small", "pointnet2-msg", "pointnet"}) {
+    for (const bool normals : {false, true}) {
+      models::PointNetConfig config = *models::pointnet_config(name);
+      config.normals = normals;
+      config.width = 8;
+      onnx::ModelProto proto = exported(half_of(models::pointnet(config)), 0);
+      EXPECT_NO_THROW(onnx::checker::check_model(proto));
+      EXPECT_NO_THROW(onnx::shape_inference::InferShapes(proto, onnx::OpSchemaRegistry::Instance(),
+                                                         {true, 1, false}));
+      EXPECT_EQ(proto.opset_import_size(), 1) << "ONNX's own operators only";
+      for (const onnx::NodeProto& node : proto.graph().node()) EXPECT_EQ(node.domain(), "");
+    }
+  }
+}
+
+TEST(OnnxExport, WhatItWritesOfPointOperatorsIsRefusedByTheImporter) {
+  const auto bytes =
+      export_onnx(half_of(models::pointnet(*models::pointnet_config("pointnet2-ssg-small"))), 0);
+  ASSERT_TRUE(bytes.ok()) << bytes.status().message();
+  const std::span<const uint8_t> view(reinterpret_cast<const uint8_t*>(bytes->data()),
+                                      bytes->size());
+  const Status refused =
+      import_onnx_bytes(view, "points.onnx", {.bindings = {{"batch", 1}, {"points", 512}}})
+          .status();
+  EXPECT_EQ(refused.code(), StatusCode::kUnsupported);
+  EXPECT_NE(refused.message().find("control flow is not supported"), std::string::npos)
+      << refused.message();
+}
+
+TEST(OnnxExport, RefusesOperatorsThatOnnxDoesNotHave) {
+  models::GatConfig config = *models::gat_config("gat");
+  config.features = 8;
+  config.classes = 3;
+  const Status refused = export_onnx(half_of(models::gat(config)), 0).status();
+  EXPECT_EQ(refused.code(), StatusCode::kUnsupported);
+  EXPECT_NE(refused.message().find("ai.strata."), std::string::npos) << refused.message();
+  EXPECT_NE(refused.message().find("which ONNX does not have"), std::string::npos);
 }
 
 TEST(OnnxExport, WritesAFileOrSaysWhyNot) {

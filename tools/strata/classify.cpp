@@ -1,34 +1,32 @@
-// strata classify: what is in these images, or of which class the nodes of a graph are; at a level,
-// or by a deadline.
+// strata classify: of which class images, point clouds or the nodes of a graph are; at a level, or
+// by a deadline.
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstdint>
-#include <filesystem>
-#include <iostream>
-#include <iterator>
 #include <memory>
 #include <numeric>
-#include <sstream>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "format/reader.h"
 #include "tools/strata/answer_options.h"
 #include "tools/strata/image_loading.h"
+#include "tools/strata/input_files.h"
 #include "tools/strata/node_inputs.h"
+#include "tools/strata/point_input.h"
 #include "tools/strata/table.h"
 #include "tools/strata/verb.h"
 #include "train/data/file.h"
 #include "train/data/image.h"
+#include "train/data/point_cloud.h"
 #include "train/error.h"
 
 namespace strata::cli {
 namespace {
-
-namespace fs = std::filesystem;
-
-constexpr const char* kStdin = "-";
 
 /// Probabilities from a model's answer, unless the model has made them already.
 void to_probabilities(std::span<float> answer) {
@@ -47,72 +45,43 @@ bool ends_with_softmax(const graph::Graph& graph) {
   });
 }
 
-bool is_image_file(const fs::path& path) {
-  std::string extension = path.extension().string();
-  std::transform(extension.begin(), extension.end(), extension.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
-  return extension == ".jpg" || extension == ".jpeg" || extension == ".png";
+/// A JPEG or PNG file begins so.
+bool is_image(std::string_view bytes) {
+  return bytes.starts_with("\xff\xd8") || bytes.starts_with("\x89P");
 }
 
-bool is_image(const std::vector<uint8_t>& bytes) {
-  return bytes.size() > 1 &&
-         ((bytes[0] == 0xff && bytes[1] == 0xd8) || (bytes[0] == 0x89 && bytes[1] == 'P'));
+constexpr InputKind kImageFiles = {".jpg .jpeg .png", is_image};
+
+/// Text that begins with a number, or nothing, which is a cloud without points.
+bool is_cloud(std::string_view bytes) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  const size_t begin = bytes.find_first_not_of(kSpace);
+  if (begin == std::string_view::npos) return true;
+  const std::string_view word = bytes.substr(begin, bytes.find_first_of(", \t\r\n", begin) - begin);
+  float number = 0;
+  const auto [end, failure] = std::from_chars(word.data(), word.data() + word.size(), number);
+  return failure != std::errc::invalid_argument && end == word.data() + word.size();
 }
 
-std::vector<uint8_t> read_stdin() { return {std::istreambuf_iterator<char>(std::cin), {}}; }
-
-/// One image, still encoded; `bytes` empty: in the file of that name.
-struct EncodedImage {
-  std::string name;
-  std::vector<uint8_t> bytes;
-};
-
-/// Files as they are, folders as the images below them, "-" as an image or a list of files on
-/// standard input.
-std::vector<EncodedImage> find_images(const std::vector<std::string>& words) {
-  std::vector<EncodedImage> images;
-  for (const std::string& word : words) {
-    if (word == kStdin) {
-      std::vector<uint8_t> bytes = read_stdin();
-      if (is_image(bytes)) {
-        images.push_back({word, std::move(bytes)});
-        continue;
-      }
-      std::istringstream lines(std::string(bytes.begin(), bytes.end()));
-      for (std::string line; std::getline(lines, line);) {
-        if (!line.empty()) images.push_back({line, {}});
-      }
-    } else if (fs::is_directory(word)) {
-      std::vector<std::string> found;
-      for (const auto& entry : fs::recursive_directory_iterator(word)) {
-        if (entry.is_regular_file() && is_image_file(entry.path())) found.push_back(entry.path());
-      }
-      if (found.empty()) throw Error("'" + word + "' has no .jpg, .jpeg or .png file in it");
-      std::sort(found.begin(), found.end());
-      for (std::string& path : found) images.push_back({std::move(path), {}});
-    } else {
-      images.push_back({word, {}});
-    }
-  }
-  return images;
-}
+constexpr InputKind kCloudFiles = {".txt .xyz .csv .h5 .hdf5", is_cloud};
 
 class ClassifyVerb : public Verb {
  public:
   ClassifyVerb()
-      : Verb("classify", "Say what is in images, or of which class the nodes of a graph are",
+      : Verb("classify", "Say of which class images, point clouds or the nodes of a graph are",
              "  strata classify photos.strata cat.jpg dog.png\n"
              "  strata classify photos.strata holiday/ --top 3 --json\n"
              "  find . -name '*.jpg' | strata classify photos.strata - --level 0\n"
              "  strata classify photos.strata cat.jpg --deadline-ms 20 --threads 1\n"
+             "  strata classify shapes.strata chair.txt scans.h5 --level 0\n"
              "  strata classify cora.strata cora.npz --nodes 0,17") {}
 
   void declare(CLI::App& app) override {
     app.add_option("FILE", file_, "The .strata file")->required();
     app.add_option(
            "INPUT", inputs_,
-           "Images, folders of them, or the .npz file of a graph; - reads an image, a graph, "
-           "or names of images line by line from standard input")
+           "Images or point clouds, folders of them, or the .npz file of a graph; - reads one of "
+           "them, or names of images or clouds line by line, from standard input")
         ->required();
     app.add_option("--top", top_, "Classes to show of each")
         ->type_name("N")
@@ -134,8 +103,12 @@ class ClassifyVerb : public Verb {
     if (classifies_nodes(reader->model())) {
       classify_nodes(console, reader);
     } else {
-      if (!nodes_.empty()) throw UsageError("--nodes is for graphs; '" + file_ + "' takes images");
-      classify_images(console, reader);
+      const bool clouds = classifies_points(reader->model());
+      if (!nodes_.empty()) {
+        throw UsageError("--nodes is for graphs; '" + file_ + "' takes " +
+                         (clouds ? "point clouds" : "images"));
+      }
+      clouds ? classify_clouds(console, reader) : classify_images(console, reader);
     }
     if (late_ > 0) {
       console.note(std::to_string(late_) + " of " + std::to_string(answers_) +
@@ -157,28 +130,66 @@ class ClassifyVerb : public Verb {
     const runtime::RunOptions options = answer_.run_options(*session, file_);
     std::vector<float> pixels(static_cast<size_t>(input.shape.elements()));
     std::vector<float> answer(static_cast<size_t>(input.classes));
-    for (const EncodedImage& encoded : find_images(inputs_)) {
-      stop_if_interrupted();
+    for (const InputFile& encoded : find_inputs(inputs_, kImageFiles)) {
       to_pixels(encoded, input, pixels);
-      const runtime::InputView in{pixels};
-      const runtime::OutputView out{answer};
-      throw_if_error(session->run({&in, 1}, {&out, 1}, options));
-      count(session->last_run());
-      Json result = {{"input", encoded.name}};
-      result.update(route_json(session->last_run()));
-      add(console, std::move(result), encoded.name, answer);
+      answer_one(console, *session, options, pixels, answer, {{"input", encoded.name}},
+                 encoded.name);
     }
   }
 
-  void to_pixels(const EncodedImage& encoded, const ImageInput& input,
+  void classify_clouds(const Console& console,
+                       const std::shared_ptr<const format::Reader>& reader) {
+    const auto session =
+        value_or_throw(runtime::Session::create(reader, answer_.session_options()));
+    const PointInput input = point_input(*reader);
+    const runtime::RunOptions options = answer_.run_options(*session, file_);
+    std::vector<float> answer(static_cast<size_t>(input.classes));
+    for (const InputFile& file : find_inputs(inputs_, kCloudFiles)) {
+      const data::PointClouds clouds = to_clouds(file, input);
+      const auto floats = static_cast<size_t>(clouds.points * clouds.width());
+      for (int64_t i = 0; i < clouds.count; ++i) {
+        const std::string name =
+            clouds.count == 1 ? file.name : file.name + ":" + std::to_string(i);
+        answer_one(console, *session, options, {clouds.cloud(i), floats}, answer,
+                   {{"input", file.name}, {"cloud", i}}, name);
+      }
+    }
+  }
+
+  static data::PointClouds to_clouds(const InputFile& file, const PointInput& input) {
+    if (!file.is_stdin()) return data::load_cloud_file(file.name, input.points, input.normals);
+    data::PointClouds clouds;
+    clouds.points = input.points;
+    clouds.normals = input.normals;
+    clouds.count = 1;
+    data::parse_cloud({reinterpret_cast<const char*>(file.bytes.data()), file.bytes.size()},
+                      file.described(), input.points, input.normals, clouds.values);
+    data::normalise_cloud(clouds.values.data(), clouds.points, clouds.width());
+    return clouds;
+  }
+
+  /// Runs one sample and shows its answer, with `result` for the document.
+  void answer_one(const Console& console, runtime::Session& session,
+                  const runtime::RunOptions& options, std::span<const float> sample,
+                  std::vector<float>& answer, Json result, const std::string& name) {
+    stop_if_interrupted();
+    const runtime::InputView in{sample};
+    const runtime::OutputView out{answer};
+    throw_if_error(session.run({&in, 1}, {&out, 1}, options));
+    count(session.last_run());
+    result.update(route_json(session.last_run()));
+    add(console, std::move(result), name, answer);
+  }
+
+  void to_pixels(const InputFile& encoded, const ImageInput& input,
                  std::vector<float>& pixels) const {
-    const std::string name = encoded.name == kStdin ? "standard input" : encoded.name;
+    const std::string name = encoded.described();
     data::Image image = data::decode_image(
-        encoded.bytes.empty() ? data::read_file(encoded.name) : encoded.bytes, "'" + name + "'");
+        encoded.is_stdin() ? encoded.bytes : data::read_file(encoded.name), name);
     if (image.shape != input.shape) {
       if (!convert_) {
-        throw Error("'" + name + "' is " + data::to_string(image.shape) + ", but '" + file_ +
-                    "' takes " + data::to_string(input.shape) + "; --convert makes it fit");
+        throw Error(name + " is " + data::to_string(image.shape) + ", but '" + file_ + "' takes " +
+                    data::to_string(input.shape) + "; --convert makes it fit");
       }
       image = data::convert(image, input.shape);
     }
@@ -195,9 +206,8 @@ class ClassifyVerb : public Verb {
   void classify_nodes(const Console& console, const std::shared_ptr<const format::Reader>& reader) {
     for (const std::string& path : inputs_) {
       stop_if_interrupted();
-      const NodeInputs inputs(path == kStdin
-                                  ? data::parse_node_graph(read_stdin(), "standard input")
-                                  : data::load_node_graph(path),
+      const NodeInputs inputs(path == "-" ? data::parse_node_graph(read_stdin(), "standard input")
+                                          : data::load_node_graph(path),
                               *reader);
       runtime::SessionOptions session_options = answer_.session_options();
       session_options.bindings = inputs.bindings();

@@ -66,20 +66,23 @@ class EvalVerb : public Verb {
              "  strata eval photos.strata --data photos/ --switch-points -o eval.json\n"
              "  strata eval photos.strata --data photos/ --level 0 --limit 1000 --json\n"
              "  strata eval cora.strata --data cora.npz --switch-points\n"
+             "  strata eval shapes.strata --data shapes69/ --votes 10     point clouds, in ten "
+             "views\n"
              "  strata eval en-de.strata --data multi30k/test_2016_flickr --beam 5") {}
 
   void declare(CLI::App& app) override {
     app.add_option("FILE", file_, "The .strata file")->required();
     app.add_option(
            "--data", data_,
-           "Data set: image folders, CIFAR-10 binary, IDX, or the .npz file of a graph, whose "
-           "test split is used; or parallel text, without the ending that names its language")
+           "Data set: image folders, CIFAR-10 binary, IDX, point clouds as ModelNet40 has them, or "
+           "the .npz file of a graph, whose test split is used; or parallel text, without the "
+           "ending that names its language")
         ->type_name("DIR")
         ->required();
     level_option_ = app.add_option("--level", level_, "Only this level")->type_name("K");
     switch_option_ = app.add_option("--switch-points", switch_images_,
                                     "Also from every level to every sparser one, before every "
-                                    "step, on N images, nodes or sentences "
+                                    "step, on N images, nodes, clouds or sentences "
                                     "spread over the classes (default: 1000)")
                          ->option_text("[N]")
                          ->expected(0, 1);
@@ -90,9 +93,13 @@ class EvalVerb : public Verb {
         ->type_name("N")
         ->check(CLI::Range(int64_t{1}, int64_t{64}).description(""));
     app.add_option("--limit", limit_,
-                   "At most N images, nodes or sentences, spread over the classes")
+                   "At most N images, nodes, clouds or sentences, spread over the classes")
         ->type_name("N")
         ->check(CLI::Range(int64_t{1}, INT64_MAX).description(""));
+    app.add_option("--votes", votes_, "Views of a point cloud whose answers are added up")
+        ->type_name("N")
+        ->check(CLI::Range(int64_t{1}, int64_t{1000}).description(""))
+        ->capture_default_str();
     app.add_flag("--convert", convert_, "Make images of another size or colour fit");
     app.add_option("-o,--output", output_, "Also write the JSON to FILE")->type_name("FILE");
   }
@@ -109,9 +116,13 @@ class EvalVerb : public Verb {
     const OpenedModel model = open_model(file_);
     const int level_count = model.nested.level_count;
     if (level_option_->count() > 0) check_level(level_, level_count, file_);
-    const auto evaluator = make_evaluator(
-        console, model.reader,
-        {.data = data_, .limit = limit_, .convert = convert_, .threads = threads, .beam = beam_});
+    const auto evaluator = make_evaluator(console, model.reader,
+                                          {.data = data_,
+                                           .limit = limit_,
+                                           .convert = convert_,
+                                           .votes = votes_,
+                                           .threads = threads,
+                                           .beam = beam_});
     const Metric metric = evaluator->metric();
 
     std::vector<int> levels;
@@ -140,6 +151,7 @@ class EvalVerb : public Verb {
                         {"split", "test"},
                         {"sample_unit", evaluator->sample_unit()},
                         {"images", all}};
+    if (votes_ > 1) document["data"]["votes"] = votes_;
     document["metric"] = metric.name;
     document["unit"] = metric.unit;
     if (!evaluator->signature().empty()) {
@@ -225,6 +237,7 @@ class EvalVerb : public Verb {
   int64_t limit_ = 0;
   int64_t beam_ = 5;
   bool convert_ = false;
+  int64_t votes_ = 1;
   std::string output_;
   CLI::Option* level_option_ = nullptr;
   CLI::Option* switch_option_ = nullptr;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "tools/strata/node_inputs.h"
+#include "tools/strata/point_input.h"
 #include "tools/strata/sentences.h"
 
 namespace strata::cli {
@@ -11,6 +12,10 @@ namespace strata::cli {
 std::unique_ptr<Evaluator> make_evaluator(const Console& console,
                                           const std::shared_ptr<const format::Reader>& reader,
                                           const EvaluationOptions& options) {
+  if (classifies_points(reader->model())) return make_point_evaluator(reader, options);
+  if (options.votes > 1) {
+    throw UsageError("--votes is for point clouds; '" + reader->path() + "' takes none");
+  }
   if (classifies_nodes(reader->model())) return make_node_evaluator(reader, options);
   if (translates(reader->model())) return make_translation_evaluator(reader, options);
   return std::move(make_image_evaluators(console, {&reader, 1}, options).front());

@@ -18,11 +18,12 @@
 namespace strata::cli {
 
 struct EvaluationOptions {
-  /// Image folders, CIFAR-10 binary, IDX, the .npz file of a graph, or parallel text (the path
-  /// without its language, or a tab-separated file).
+  /// Image folders, CIFAR-10 binary, IDX, point clouds, the .npz file of a graph, or parallel text
+  /// (the path without its language, or a tab-separated file).
   std::string data;
   int64_t limit = 0;     ///< at most so many samples, spread over the classes; 0: all
   bool convert = false;  ///< make images of another size or colour fit
+  int64_t votes = 1;     ///< views of a cloud whose answers are added up
   int threads = 1;
   int64_t beam = 5;  ///< hypotheses of a translator
 };
@@ -40,7 +41,7 @@ class Evaluator {
   [[nodiscard]] virtual Metric metric() const { return {}; }
   /// How the metric is computed, where there are several ways; else empty.
   [[nodiscard]] virtual std::string signature() const { return {}; }
-  [[nodiscard]] virtual std::string sample_unit() const = 0;  ///< "images", "nodes", "sentences"
+  [[nodiscard]] virtual std::string sample_unit() const = 0;  ///< "images", "nodes", …
 
   /// How many samples measure() looks at; `limit` 0: all that were loaded.
   [[nodiscard]] virtual int64_t sample_count(int64_t limit) const = 0;
@@ -66,6 +67,8 @@ std::unique_ptr<Evaluator> make_evaluator(const Console& console,
 std::vector<std::unique_ptr<Evaluator>> make_image_evaluators(
     const Console& console, std::span<const std::shared_ptr<const format::Reader>> readers,
     const EvaluationOptions& options);
+std::unique_ptr<Evaluator> make_point_evaluator(const std::shared_ptr<const format::Reader>& reader,
+                                                const EvaluationOptions& options);
 std::unique_ptr<Evaluator> make_node_evaluator(const std::shared_ptr<const format::Reader>& reader,
                                                const EvaluationOptions& options);
 std::unique_ptr<Evaluator> make_translation_evaluator(

@@ -1,14 +1,10 @@
-// Labelled images through an image classifier, one session per thread, each running whole images on
-// its own.
+// Labelled images through an image classifier.
 #include <algorithm>
-#include <atomic>
-#include <exception>
-#include <mutex>
-#include <thread>
 #include <utility>
 
 #include "tools/strata/evaluation.h"
 #include "tools/strata/image_loading.h"
+#include "tools/strata/parallel_classification.h"
 #include "train/data/dataset.h"
 #include "train/data/normalisation.h"
 #include "train/error.h"
@@ -26,7 +22,7 @@ class ImageEvaluator final : public Evaluator {
   void use(std::shared_ptr<const data::Dataset> dataset);
 
   [[nodiscard]] const std::vector<runtime::StepInfo>& steps() const override {
-    return sessions_.front()->steps();
+    return classification_.session().steps();
   }
   [[nodiscard]] std::string data_name() const override { return dataset_->name; }
   [[nodiscard]] std::string sample_unit() const override { return "images"; }
@@ -36,74 +32,27 @@ class ImageEvaluator final : public Evaluator {
   Figure measure(int64_t limit, std::span<const uint8_t> route, Progress& progress) override;
 
  private:
-  int64_t count_correct(std::span<const int64_t> indices, std::span<const uint8_t> route,
-                        Progress& progress);
-
   std::shared_ptr<const format::Reader> reader_;
-  std::vector<std::unique_ptr<runtime::Session>> sessions_;
+  ParallelClassification classification_;
   ImageInput input_;
   std::shared_ptr<const data::Dataset> dataset_;
 };
 
 ImageEvaluator::ImageEvaluator(const std::shared_ptr<const format::Reader>& reader, int threads)
-    : reader_(reader) {
-  for (int t = 0; t < threads; ++t) {
-    sessions_.push_back(value_or_throw(runtime::Session::create(reader, {})));
-  }
-  input_ = image_input(*sessions_.front(), *reader);
-}
+    : reader_(reader),
+      classification_(reader, threads),
+      input_(image_input(classification_.session(), *reader)) {}
 
 ImageEvaluator::Figure ImageEvaluator::measure(int64_t limit, std::span<const uint8_t> route,
                                                Progress& progress) {
   const auto indices = data::spread_over_classes(dataset_->labels, limit);
-  const int64_t correct = count_correct(indices, route, progress);
-  return {100.0 * static_cast<double>(correct) / static_cast<double>(indices.size()), correct};
-}
-
-int64_t ImageEvaluator::count_correct(std::span<const int64_t> indices,
-                                      std::span<const uint8_t> route, Progress& progress) {
-  std::atomic<size_t> next{0};
-  std::atomic<int64_t> correct{0};
-  std::atomic<bool> failed{false};
-  std::exception_ptr failure;
-  std::mutex failure_lock;
-
-  const auto work = [&](runtime::Session& session, bool reports) {
-    try {
-      std::vector<float> image(static_cast<size_t>(input_.shape.elements()));
-      std::vector<float> logits(static_cast<size_t>(input_.classes));
-      const runtime::InputView input{image};
-      const runtime::OutputView output{logits};
-      size_t reported = 0;
-      while (!failed) {
-        const size_t at = next.fetch_add(1);
-        if (at >= indices.size()) break;
-        stop_if_interrupted();
-        data::to_float(*dataset_, indices.subspan(at, 1), input_.normalisation, image.data());
-        throw_if_error(session.run_route({&input, 1}, {&output, 1}, route));
-        const auto largest = std::max_element(logits.begin(), logits.end()) - logits.begin();
-        if (largest == dataset_->labels[static_cast<size_t>(indices[at])]) ++correct;
-        if (reports) {
-          progress.advance(static_cast<int64_t>(at + 1 - reported));
-          reported = at + 1;
-        }
-      }
-      if (reports) progress.advance(static_cast<int64_t>(indices.size() - reported));
-    } catch (...) {
-      const std::lock_guard guard(failure_lock);
-      if (!failed.exchange(true)) failure = std::current_exception();
-    }
+  ClassifiedSamples samples;
+  samples.labels = dataset_->labels;
+  samples.fill = [this](int64_t image, int64_t /*view*/, std::span<float> out) {
+    data::to_float(*dataset_, {&image, 1}, input_.normalisation, out.data());
   };
-
-  {
-    std::vector<std::jthread> threads;
-    for (size_t t = 1; t < sessions_.size(); ++t) {
-      threads.emplace_back([&, t] { work(*sessions_[t], false); });
-    }
-    work(*sessions_.front(), true);
-  }
-  if (failure) std::rethrow_exception(failure);
-  return correct;
+  const int64_t correct = classification_.count_correct(samples, indices, route, progress);
+  return {100.0 * static_cast<double>(correct) / static_cast<double>(indices.size()), correct};
 }
 
 data::Dataset ImageEvaluator::load(const Console& console, const EvaluationOptions& options) const {

@@ -9,6 +9,7 @@
 
 #include "format/writer.h"
 #include "models/gnmt.h"
+#include "models/pointnet2.h"
 #include "models/resnet.h"
 #include "sparse/allocation.h"
 #include "sparse/nested_model.h"
@@ -74,9 +75,12 @@ class InitVerb : public Verb {
     for (const std::string& name : models::resnet_names()) {
       names += (names.empty() ? "" : ", ") + name;
     }
+    for (const std::string& name : models::pointnet_names()) names += ", " + name;
     names += ", gnmt, gnmt-mlperf";
     app.add_option("ARCH", architecture_, "The architecture: " + names)->required();
-    app.add_option("--input", input_, "Shape of one input (default: the architecture's)")
+    app.add_option("--input", input_,
+                   "Shape of one input: an image, or for point clouds 1xPOINTSx3, with normals "
+                   "1xPOINTSx6 (default: the architecture's)")
         ->type_name("1xCxHxW");
     app.add_option("--level-weights", weights_,
                    "Per level, sparsest first, the percentage of all weights that it keeps")
@@ -125,9 +129,7 @@ class InitVerb : public Verb {
     const auto method = value_or_throw(sparse::parse_allocation_method(allocation_));
     check_output(output_, {});
 
-    const graph::Model model = models::is_gnmt(architecture_)
-                                   ? value_or_throw(models::gnmt(gnmt_config()))
-                                   : value_or_throw(models::resnet(config()));
+    const graph::Model model = architecture_model();
     sparse::NestedModel nested =
         value_or_throw(sparse::random_nested_model(model, budgets, method, seed_));
     stop_if_interrupted();
@@ -179,6 +181,28 @@ class InitVerb : public Verb {
       budgets.push_back(budget);
     }
     return budgets;
+  }
+
+  [[nodiscard]] graph::Model architecture_model() const {
+    if (models::is_pointnet(architecture_)) return value_or_throw(models::pointnet(cloud_config()));
+    if (models::is_gnmt(architecture_)) return value_or_throw(models::gnmt(gnmt_config()));
+    return value_or_throw(models::resnet(config()));
+  }
+
+  [[nodiscard]] models::PointNetConfig cloud_config() const {
+    models::PointNetConfig config = value_or_throw(models::pointnet_config(architecture_));
+    if (!input_.empty()) {
+      const InputShape shape = parse_input(input_);
+      if (shape.channels != 1 || (shape.width != 3 && shape.width != 6)) {
+        throw UsageError("--input '" + input_ +
+                         "' is no point cloud; write 1xPOINTSx3, or 1xPOINTSx6 with normals");
+      }
+      config.points = shape.height;
+      config.normals = shape.width == 6;
+    }
+    if (width_) config.width = *width_;
+    if (classes_) config.classes = *classes_;
+    return config;
   }
 
   [[nodiscard]] models::GnmtConfig gnmt_config() const {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "tools/strata/heap.h"
 #include "tools/strata/inspection.h"
 #include "tools/strata/machine.h"
 #include "tools/strata/output_file.h"
@@ -65,6 +66,7 @@ class TrainVerb : public Verb {
     check_output(output_, {{recipe_}});
     const train::Recipe recipe = train::load_recipe(recipe_, overrides_);
 #ifdef STRATA_TORCH_VERSION
+    keep_freed_memory();
     train::TrainOptions options;
     options.recipe = recipe;
     const std::vector<uint8_t> text = data::read_file(recipe_);

@@ -161,11 +161,13 @@ TorchModel::Implementation::Implementation(const sparse::NestedModel& nested,
       level_(level_of(nested, options)),
       executor_(level_.model, level_.graph),
       route_(executor_.fixed_route(0)) {
+  graph::Bindings bindings = options.bindings;
+  bindings.merge(value_or_throw(graph::usual_sizes(level_.model)));
   const graph::ValueInfo& input = level_.graph.inputs.front();
   for (size_t i = 1; i < input.shape.size(); ++i) {
     const graph::Dim& dim = input.shape[i];
-    const auto bound = options.bindings.find(dim.symbol());
-    const int64_t otherwise = bound == options.bindings.end() ? 1 : bound->second;
+    const auto bound = bindings.find(dim.symbol());
+    const int64_t otherwise = bound == bindings.end() ? 1 : bound->second;
     input_shape_.push_back(dim.known() ? dim.value() : otherwise);
   }
   // Only images have layouts to choose from.

@@ -25,8 +25,9 @@ struct TorchModelOptions {
     kBlocked,       ///< oneDNN's own, from the first operator to the last that has it
   };
   Layout layout = Layout::kFastest;
-  std::string graph = {};         ///< empty: the only one
-  graph::Bindings bindings = {};  ///< sizes of symbolic dimensions; "batch" comes with each run
+  std::string graph = {};  ///< empty: the only one
+  /// Sizes of symbolic dimensions, else the model's usual ones; "batch" comes with each run.
+  graph::Bindings bindings = {};
 };
 
 /// One input of a graph that has several: dense row-major data of `shape`.

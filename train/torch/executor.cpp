@@ -11,6 +11,7 @@
 #include "train/error.h"
 #include "train/torch/general_operators.h"
 #include "train/torch/graph_attention_operators.h"
+#include "train/torch/point_set_operators.h"
 #include "train/torch/recurrent_operators.h"
 #include "train/torch/tensors.h"
 
@@ -371,8 +372,12 @@ const std::map<std::string, Factory, std::less<>>& factories() {
       {"Reshape", make_reshape},
       {"Softmax", make_softmax},
       {"Transpose", make_transpose},
+      {"ai.strata.BallQuery", make_ball_query},
       {"ai.strata.EdgeSoftmax", make_edge_softmax},
       {"ai.strata.EdgeSum", make_edge_sum},
+      {"ai.strata.FarthestPointSampling", make_farthest_point_sampling},
+      {"ai.strata.GatherPoints", make_gather_points},
+      {"ai.strata.GroupPoints", make_group_points},
       {"ai.strata.HeadScores", make_head_scores},
       {"ai.strata.SparseProduct", make_sparse_product},
   };

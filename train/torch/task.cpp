@@ -3,8 +3,10 @@
 
 #include "models/gat.h"
 #include "models/gnmt.h"
+#include "models/pointnet2.h"
 #include "train/torch/tasks/image_classification.h"
 #include "train/torch/tasks/node_classification.h"
+#include "train/torch/tasks/point_classification.h"
 #include "train/torch/tasks/translation.h"
 
 namespace strata::train {
@@ -28,6 +30,7 @@ at::Tensor Task::divergence(const at::Tensor& student, const at::Tensor& teacher
 
 std::unique_ptr<Task> make_task(const Recipe& recipe, const TaskContext& context) {
   if (models::is_gat(recipe.model.arch)) return make_node_classification(recipe, context);
+  if (models::is_pointnet(recipe.model.arch)) return make_point_classification(recipe, context);
   if (models::is_gnmt(recipe.model.arch)) return make_translation(recipe, context);
   return make_image_classification(recipe, context);
 }

@@ -91,6 +91,7 @@ std::span<const OperatorEntry> graph_attention_kernels();
 std::span<const OperatorEntry> layout_kernels();
 std::span<const OperatorEntry> matrix_kernels();
 std::span<const OperatorEntry> normalisation_kernels();
+std::span<const OperatorEntry> point_set_kernels();
 std::span<const OperatorEntry> recurrent_kernels();
 std::span<const OperatorEntry> reduction_kernels();
 std::span<const OperatorEntry> selection_kernels();
