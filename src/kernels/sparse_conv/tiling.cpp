@@ -116,6 +116,8 @@ ConvTiling plan_tiling(const ConvGeometry& geometry, int64_t pitch, int64_t max_
     const int64_t block = tiling.place(offset).block;
     tiling.first_block = std::min(tiling.first_block, block);
     tiling.last_block = std::max(tiling.last_block, block);
+    tiling.least_offset = std::min(tiling.least_offset, offset);
+    tiling.largest_offset = std::max(tiling.largest_offset, offset);
   }
   return tiling;
 }
