@@ -1,6 +1,6 @@
-// Density against speed-up: layers of every kind with 1 % to 60 % of their weights, walked as sparse,
-// beside our dense kernel and, where it is built in, libtorch's dense one, all in turns. From the
-// density where the sparse time passes the dense one, levels run with the dense kernel by
+// Density against speed-up: layers of every kind with 1 % to 60 % of their weights, walked as
+// sparse, beside our dense kernel and, where it is built in, libtorch's dense one, all in turns.
+// From the density where the sparse time passes the dense one, levels run with the dense kernel by
 // themselves. Prints Markdown; JSON with --json FILE, for bench/density_chart.py.
 //
 //   strata_bench_density [--threads N] [--rounds N] [--only TEXT] [--json FILE]
@@ -95,8 +95,8 @@ graph::Model model_of(const Layer& layer, bool alone) {
 
 sparse::NestedModel random_model(const graph::Model& model, double density) {
   const sparse::LevelBudget budget{.weights = density, .flops = std::nullopt};
-  return value_of(sparse::random_nested_model(model, {&budget, 1},
-                                              sparse::AllocationMethod::kUniform, 1));
+  return value_of(
+      sparse::random_nested_model(model, {&budget, 1}, sparse::AllocationMethod::kUniform, 1));
 }
 
 double median(std::vector<double> values) {
@@ -119,8 +119,8 @@ class Runner {
     runtime::SessionOptions options;
     options.threads = threads;
     options.dense_from = dense_from;
-    session_ = value_of(
-        runtime::Session::create(random_model(model_of(layer, false), density), options));
+    session_ =
+        value_of(runtime::Session::create(random_model(model_of(layer, false), density), options));
     input_ = random_input(elements(session_->inputs()[0]));
     output_.resize(elements(session_->outputs()[0]));
     ns_.resize(session_->steps().size());
@@ -154,7 +154,7 @@ class Peer {
 #ifdef STRATA_BENCH_LIBTORCH
   Peer(const Layer& layer, int threads)
       : batch_(layer.batch),
-        torch_(random_model(model_of(layer, true), 1), {.threads = threads}),
+        torch_(open(layer, threads)),
         input_(random_input(static_cast<size_t>(
             layer.inputs * layer.batch *
             (layer.size == 0 ? 1 : layer.size * layer.stride * layer.size * layer.stride)))),
@@ -168,6 +168,14 @@ class Peer {
   [[nodiscard]] std::string name() const { return torch_.description(); }
 
  private:
+  /// Its blocked layout has no kernel for groups.
+  static train::TorchModel open(const Layer& layer, int threads) {
+    using Layout = train::TorchModelOptions::Layout;
+    return train::TorchModel(
+        random_model(model_of(layer, true), 1),
+        {.threads = threads, .layout = layer.group > 1 ? Layout::kPlain : Layout::kFastest});
+  }
+
   int64_t batch_;
   train::TorchModel torch_;
   std::vector<float> input_, output_;
@@ -208,11 +216,12 @@ nlohmann::json measure(const Layer& layer, int threads, int rounds) {
                              {"densities", nlohmann::json::array()}};
   for (size_t i = 0; i < std::size(kPercents); ++i) {
     const double us = median(times[i]);
-    document["densities"].push_back({{"percent", kPercents[i]},
-                                     {"us", us},
-                                     {"over_dense", dense_us / us},
-                                     {"over_libtorch", peer_us / us},
-                                     {"runs_dense", Runner(layer, kPercents[i] / 100, {}, 1).dense()}});
+    document["densities"].push_back(
+        {{"percent", kPercents[i]},
+         {"us", us},
+         {"over_dense", dense_us / us},
+         {"over_libtorch", peer_us / us},
+         {"runs_dense", Runner(layer, kPercents[i] / 100, {}, 1).dense()}});
   }
   return document;
 }
@@ -250,8 +259,7 @@ void print(const nlohmann::json& document) {
                 layer["channels"][0].get<int>(), layer["channels"][1].get<int>(),
                 layer["dense_us"].get<double>(), layer["libtorch_us"].get<double>());
     for (const auto& point : layer["densities"]) {
-      std::printf(point["runs_dense"] ? " (%.2f) |" : " %.2f |",
-                  point["over_dense"].get<double>());
+      std::printf(point["runs_dense"] ? " (%.2f) |" : " %.2f |", point["over_dense"].get<double>());
     }
     std::printf(" %s |\n", crossover(layer).c_str());
   }
@@ -269,12 +277,11 @@ int run(int argc, char** argv) {
     if (option == "--json") file = argv[i + 1];
     if (option == "--only") only = argv[i + 1];
   }
-  nlohmann::json document = {
-      {"cpu", cpu_name()},
-      {"target", kernels::target_name(value_of(kernels::default_target()))},
-      {"threads", threads},
-      {"compiler", __VERSION__},
-      {"layers", nlohmann::json::array()}};
+  nlohmann::json document = {{"cpu", cpu_name()},
+                             {"target", kernels::target_name(value_of(kernels::default_target()))},
+                             {"threads", threads},
+                             {"compiler", __VERSION__},
+                             {"layers", nlohmann::json::array()}};
   for (const Layer& layer : kLayers) {
     if (std::string(layer.kind).find(only) == std::string::npos) continue;
     document["layers"].push_back(measure(layer, threads, rounds));

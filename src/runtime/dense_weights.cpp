@@ -13,21 +13,27 @@ constexpr int64_t kSliceBytes = int64_t{32} << 10;
 
 /// Bytes of one plane that the taps read for one tile.
 int64_t bytes_per_plane(const Step& step, const StepMemory& memory, int64_t tile_blocks) {
-  constexpr auto kBlockBytes = static_cast<int64_t>(kernels::kPixelBlock * sizeof(float));
-  if (step.kind == StepKind::kGemm) return tile_blocks * kBlockBytes;
+  constexpr int64_t kBlock = kernels::kPixelBlock;
+  constexpr auto kBlockBytes = static_cast<int64_t>(kBlock * sizeof(float));
+  const kernels::PlaneLayout& planes = memory.scratch_layout;
+  if (step.kind == StepKind::kGemm) {
+    return std::min(tile_blocks, planes.plane_stride / kBlock) * kBlockBytes;
+  }
   const kernels::ConvTiling& tiling = memory.tiling;
+  const int64_t output = memory.geometry->rows().output * planes.pitch;
+  tile_blocks = std::min(tile_blocks, (output + kBlock - 1) / kBlock);
   const int64_t together = tile_blocks + tiling.last_block - tiling.first_block;
   const auto rows = static_cast<int64_t>(memory.geometry->rows().shift.size());
-  const int64_t apart = rows * (tile_blocks + (memory.geometry->columns().shift.size() > 1 ? 1 : 0));
+  const int64_t apart =
+      rows * (tile_blocks + (memory.geometry->columns().shift.size() > 1 ? 1 : 0));
   return std::min(together, apart) * kBlockBytes;
 }
 
 }  // namespace
 
-double dense_from(const Step& step, int64_t rows, const kernels::DenseConvKernel& kernel) {
-  const int64_t group_rows = rows / step.group;
-  const int64_t padded = kernels::round_up(group_rows, kernel.panel_rows);
-  return kernel.crossover * static_cast<double>(padded) / static_cast<double>(group_rows);
+double dense_from(double crossover, int64_t group_rows, int64_t panel_rows) {
+  const int64_t padded = kernels::round_up(group_rows, panel_rows);
+  return crossover * static_cast<double>(padded) / static_cast<double>(group_rows);
 }
 
 DenseTaps dense_taps(const graph::Parameter& weight, const Step& step, const StepMemory& memory,
@@ -61,7 +67,8 @@ DenseTaps dense_taps(const graph::Parameter& weight, const Step& step, const Ste
     }
   }
   const int64_t phases = step.kind == StepKind::kConv ? memory.geometry->phases() : 1;
-  const int64_t channel_bytes = phases * bytes_per_plane(step, memory, tile_blocks);
+  const int64_t channel_bytes =
+      std::max<int64_t>(1, phases * bytes_per_plane(step, memory, tile_blocks));
   const int64_t channels = planes.empty() ? 0 : planes.back() + 1;
   const int64_t most = std::max<int64_t>(1, kSliceBytes / channel_bytes);
   const int64_t slices = std::max<int64_t>(1, (channels + most - 1) / most);

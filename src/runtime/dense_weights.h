@@ -11,7 +11,6 @@
 #include "core/aligned_buffer.h"
 #include "core/status.h"
 #include "graph/graph.h"
-#include "kernels/dense_conv/dense_conv.h"
 #include "runtime/matrix_shape.h"
 #include "runtime/memory_plan.h"
 #include "runtime/plan.h"
@@ -29,11 +28,11 @@ struct DenseTaps {
   std::vector<int64_t> slice_begin;
 };
 
-/// The density from which on a step with weights of so many rows runs faster with this kernel than
-/// by walking taps; above 1 if it never does.
-double dense_from(const Step& step, int64_t rows, const kernels::DenseConvKernel& kernel);
+/// The density from which on dense panels win for groups of so many rows, where those of full
+/// panels win from `crossover` on: rows that only fill a panel cost as much as others.
+double dense_from(double crossover, int64_t group_rows, int64_t panel_rows);
 
-/// The taps of a convolution or of a product over a batch, tiles being of `tile_blocks` blocks.
+/// The taps of a convolution or a product, tiles being of up to `tile_blocks` blocks.
 DenseTaps dense_taps(const graph::Parameter& weight, const Step& step, const StepMemory& memory,
                      int64_t tile_blocks);
 
@@ -47,10 +46,9 @@ class DenseWeights {
                                    std::span<const sparse::Increment* const> increments,
                                    const std::string& purpose);
 
-  /// Of one level, null where it is sparse: [group][panel][tap][panel row].
+  /// Of one level, which must run dense: [group][panel][tap][panel row].
   [[nodiscard]] const float* level(int level) const {
-    const int index = level - first_level_;
-    return levels_.empty() || index < 0 ? nullptr : levels_[static_cast<size_t>(index)].data();
+    return levels_[static_cast<size_t>(level - first_level_)].data();
   }
   [[nodiscard]] const int32_t* offsets() const { return offsets_.data(); }
   [[nodiscard]] int64_t taps() const { return slice_begin_.back(); }

@@ -77,12 +77,7 @@ Result<PackedWeights> PackedWeights::pack(const graph::Model& model, const Plan&
   packed.rows_ = plan.tensors[static_cast<size_t>(step.output)].size[1];
   if (!step.weight.empty()) {
     const graph::Parameter& weight = *model.find_parameter(step.weight);
-    if (step.kind == StepKind::kGemm && memory.tiling.shifts.empty()) {
-      STRATA_ASSIGN_OR_RETURN(packed.panels_,
-                              packed.pack_panels(weight.name, product_panels(plan, step), source));
-    } else {
-      STRATA_RETURN_IF_ERROR(packed.pack_product(weight, step, memory, source, rule));
-    }
+    STRATA_RETURN_IF_ERROR(packed.pack_product(weight, plan, step, memory, source, rule));
   } else {
     packed.nonzeros_.assign(static_cast<size_t>(source.level_count), 0);
   }
@@ -92,9 +87,9 @@ Result<PackedWeights> PackedWeights::pack(const graph::Model& model, const Plan&
   return packed;
 }
 
-Status PackedWeights::pack_product(const graph::Parameter& weight, const Step& step,
-                                   const StepMemory& memory, const LevelSource& source,
-                                   const DenseRule& rule) {
+Status PackedWeights::pack_product(const graph::Parameter& weight, const Plan& plan,
+                                   const Step& step, const StepMemory& memory,
+                                   const LevelSource& source, const DenseRule& rule) {
   MatrixShape shape{rows_, 1, step.weight_by_input};
   for (const int64_t size : weight.shape) shape.columns *= size;
   shape.columns /= rows_;
@@ -107,7 +102,13 @@ Status PackedWeights::pack_product(const graph::Parameter& weight, const Step& s
     total += static_cast<int64_t>(increment->positions.size());
     nonzeros_.push_back(total);
   }
-  const double from = rule.from.value_or(dense_from(step, rows_, rule.conv));
+  const bool few_vectors = step.kind == StepKind::kGemm && memory.tiling.shifts.empty();
+  const int64_t panel_rows = few_vectors ? kernels::kDensePanelRows : rule.conv.panel_rows;
+  const bool wide = memory.tiling.tile_blocks > kernels::ConvTiling::kNarrowTile;
+  const double crossover = few_vectors ? rule.gemm.crossover
+                           : wide      ? rule.conv.wide_crossover
+                                       : rule.conv.narrow_crossover;
+  const double from = rule.from.value_or(dense_from(crossover, rows_ / step.group, panel_rows));
   const auto elements = static_cast<double>(shape.rows * shape.columns);
   const auto first = std::find_if(nonzeros_.begin(), nonzeros_.end(), [&](int64_t nonzeros) {
     return static_cast<double>(nonzeros) >= from * elements;
@@ -115,12 +116,17 @@ Status PackedWeights::pack_product(const graph::Parameter& weight, const Step& s
   first_dense_level_ = static_cast<int>(first - nonzeros_.begin());
   if (first_dense_level_ < source.level_count) {
     STRATA_ASSIGN_OR_RETURN(
-        dense_, DenseWeights::pack(shape, step.group, rule.conv.panel_rows,
-                                   dense_taps(weight, step, memory, rule.conv.tile_blocks),
-                                   first_dense_level_, increments,
-                                   "weights '" + weight.name + "'"));
+        dense_,
+        DenseWeights::pack(shape, step.group, panel_rows,
+                           dense_taps(weight, step, memory, rule.conv.tile_blocks),
+                           first_dense_level_, increments, "weights '" + weight.name + "'"));
   }
   if (first_dense_level_ == 0) return {};
+  if (few_vectors) {
+    STRATA_ASSIGN_OR_RETURN(
+        panels_, pack_panels(weight.name, product_panels(plan, step), source, first_dense_level_));
+    return {};
+  }
   return pack_taps(weight, step, memory, shape,
                    std::span(increments).first(static_cast<size_t>(first_dense_level_)));
 }
@@ -243,15 +249,12 @@ void PackedWeights::keep_taps(size_t level_count) {
 
 Result<PackedWeights::Panels> PackedWeights::pack_panels(const std::string& weight,
                                                          const kernels::PanelShape& shape,
-                                                         const LevelSource& source) {
+                                                         const LevelSource& source,
+                                                         int level_count) {
   Panels panels;
-  nonzeros_.resize(static_cast<size_t>(source.level_count));
-  int64_t total = 0;
-  for (int level = 0; level < source.level_count; ++level) {
+  for (int level = 0; level < level_count; ++level) {
     STRATA_ASSIGN_OR_RETURN(const sparse::Increment* increment,
                             find_increment(source, level, weight));
-    total += static_cast<int64_t>(increment->positions.size());
-    nonzeros_[static_cast<size_t>(level)] += total;
     STRATA_ASSIGN_OR_RETURN(
         kernels::PackedPanels packed,
         kernels::PackedPanels::pack(shape, increment->positions, increment->values,
@@ -259,7 +262,7 @@ Result<PackedWeights::Panels> PackedWeights::pack_panels(const std::string& weig
     panels.increments.push_back(packed.view());
     panels.packed.push_back(std::move(packed));
   }
-  for (int64_t count = 1; count <= source.level_count; ++count) {
+  for (int64_t count = 1; count <= level_count; ++count) {
     panels.weights.push_back({panels.increments.data(), count, shape.groups_per_panel()});
   }
   return panels;
@@ -289,9 +292,10 @@ Status PackedWeights::pack_operands(const graph::Model& model, const Step& step,
     OperandWeights& operand = operands_[index];
     const auto elements = static_cast<size_t>(parameter.element_count());
     const bool weight = parameter.role == graph::ParameterRole::kWeight;
-    if (const auto shape = step.kernel->panels(i); weight && shape) {
-      STRATA_ASSIGN_OR_RETURN(operand.panels, pack_panels(parameter.name, *shape, source));
-      continue;
+    const auto shape = weight ? step.kernel->panels(i) : std::nullopt;
+    if (shape) {
+      STRATA_ASSIGN_OR_RETURN(operand.panels,
+                              pack_panels(parameter.name, *shape, source, source.level_count));
     }
     int64_t total = 0;
     for (size_t k = 0; k < level_count; ++k) {
@@ -310,6 +314,7 @@ Status PackedWeights::pack_operands(const graph::Model& model, const Step& step,
                               find_increment(source, level, parameter.name));
       total += static_cast<int64_t>(increment->positions.size());
       nonzeros_[k] += total;
+      if (shape) continue;
       std::vector<float> dense = k == 0 ? std::vector<float>(elements) : operand.dense.back();
       for (size_t j = 0; j < increment->positions.size(); ++j) {
         dense[increment->positions[j]] = increment->values[j];

@@ -15,6 +15,7 @@
 #include "core/aligned_buffer.h"
 #include "core/status.h"
 #include "kernels/dense_conv/dense_conv.h"
+#include "kernels/dense_gemm/dense_gemm.h"
 #include "kernels/sparse_conv/sparse_conv.h"
 #include "kernels/sparse_gemm/panel_weights.h"
 #include "runtime/dense_weights.h"
@@ -36,6 +37,7 @@ struct LevelSource {
 /// Which levels of a step get the weights of a dense kernel.
 struct DenseRule {
   kernels::DenseConvKernel conv;
+  kernels::DenseGemmKernel gemm;
   std::optional<double> from;  ///< density; none: where the kernel is faster
 };
 
@@ -49,8 +51,7 @@ class PackedWeights {
   [[nodiscard]] int64_t nonzeros(int level) const { return nonzeros_[static_cast<size_t>(level)]; }
   /// The first level that runs dense; level_count if none does. Those above it do, too.
   [[nodiscard]] int first_dense_level() const { return first_dense_level_; }
-  /// Null where the level runs sparse.
-  [[nodiscard]] const float* dense(int level) const { return dense_.level(level); }
+  [[nodiscard]] bool runs_dense(int level) const { return level >= first_dense_level_; }
   [[nodiscard]] const DenseWeights& dense() const { return dense_; }
   /// For the convolution kernel; only of a step that uses it, at a level that runs sparse.
   [[nodiscard]] kernels::TapLists taps(int level) const {
@@ -115,16 +116,14 @@ class PackedWeights {
   static const T* at(const std::vector<std::vector<T>>& levels, int level) {
     return levels[static_cast<size_t>(level)].data();
   }
-  /// The weights of a convolution or a product over a batch.
-  Status pack_product(const graph::Parameter& weight, const Step& step, const StepMemory& memory,
-                      const LevelSource& source, const DenseRule& rule);
+  /// The weights of a convolution or a product.
+  Status pack_product(const graph::Parameter& weight, const Plan& plan, const Step& step,
+                      const StepMemory& memory, const LevelSource& source, const DenseRule& rule);
   Status pack_taps(const graph::Parameter& weight, const Step& step, const StepMemory& memory,
-                   const MatrixShape& shape,
-                   std::span<const sparse::Increment* const> increments);
+                   const MatrixShape& shape, std::span<const sparse::Increment* const> increments);
   Status pack_vectors(const Step& step, const LevelSource& source);
-  /// Also adds the non-zeros of each level.
-  Result<Panels> pack_panels(const std::string& weight, const kernels::PanelShape& shape,
-                             const LevelSource& source);
+  static Result<Panels> pack_panels(const std::string& weight, const kernels::PanelShape& shape,
+                                    const LevelSource& source, int level_count);
   Status pack_operands(const graph::Model& model, const Step& step, const LevelSource& source);
   /// Leaves out the levels from `level_count` on.
   void keep_taps(size_t level_count);
@@ -138,11 +137,11 @@ class PackedWeights {
   std::vector<std::vector<kernels::TapList>> level_lists_;  ///< [level][list]
   DenseWeights dense_;                                      ///< of the levels that run dense
   int first_dense_level_ = 0;
-  Panels panels_;                                           ///< of a product with few vectors
-  std::vector<std::vector<float>> scale_;                   ///< [level][row]
-  std::vector<std::vector<float>> shift_;                   ///< [level][row]
-  std::vector<OperandWeights> operands_;                    ///< [parameter] of an operator
-  std::vector<int64_t> nonzeros_;                           ///< [level]
+  Panels panels_;                          ///< of a product with few vectors
+  std::vector<std::vector<float>> scale_;  ///< [level][row]
+  std::vector<std::vector<float>> shift_;  ///< [level][row]
+  std::vector<OperandWeights> operands_;   ///< [parameter] of an operator
+  std::vector<int64_t> nonzeros_;          ///< [level]
 };
 
 }  // namespace strata::runtime

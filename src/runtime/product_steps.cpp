@@ -2,6 +2,7 @@
 // dense. How work is cut into tasks never changes what is computed for a pixel, so results are the
 // same for every number of threads.
 #include <algorithm>
+#include <array>
 
 #include "runtime/step_runner.h"
 
@@ -9,6 +10,27 @@ namespace strata::runtime {
 
 using kernels::kPixelBlock;
 using kernels::PlaneLayout;
+
+namespace {
+
+/// to[column][row] = from[row][column], in squares that stay in the cache.
+void transpose(const float* from, int64_t from_stride, int64_t rows, int64_t columns, float* to,
+               int64_t to_stride) {
+  constexpr int64_t kSide = 16;
+  for (int64_t top = 0; top < rows; top += kSide) {
+    const int64_t bottom = std::min(top + kSide, rows);
+    for (int64_t left = 0; left < columns; left += kSide) {
+      const int64_t right = std::min(left + kSide, columns);
+      for (int64_t column = left; column < right; ++column) {
+        for (int64_t row = top; row < bottom; ++row) {
+          to[column * to_stride + row] = from[row * from_stride + column];
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
 
 template <typename Body>
 void StepRunner::for_tiles(const PlaneLayout& out, int64_t tile_blocks, int64_t rows,
@@ -74,10 +96,11 @@ void StepRunner::run_conv(size_t index, const PackedWeights& weights, int level,
     }
   };
 
-  if (const float* matrix = weights.dense(level); matrix != nullptr) {
+  if (weights.runs_dense(level)) {
     const DenseWeights& dense = weights.dense();
+    const float* const matrix = dense.level(level);
     const int64_t panels = dense.panels_per_group();
-    for_tiles(out, dense_.tile_blocks, step.group * panels, pool,
+    for_tiles(out, balanced(out.blocks(), dense_.tile_blocks), step.group * panels, pool,
               [&](int64_t image, int64_t begin, int64_t end, int64_t block, int64_t block_end) {
                 for (int64_t group = begin / panels; group * panels < end; ++group) {
                   const int64_t first = std::max(begin - group * panels, int64_t{0});
@@ -165,6 +188,7 @@ void StepRunner::run_gemm(size_t index, const PackedWeights& weights, int level,
   if (in.batch >= kMinBatchForLanes) {
     return run_gemm_over_batch(index, weights, level, buffers, pool);
   }
+  if (weights.runs_dense(level)) return run_dense_gemm(index, weights, level, buffers, pool);
   const kernels::PanelShape shape = product_panels(*plan_, step);
   const kernels::PanelProduct product(panels_, shape);
   const float* const source = input(step.input, buffers);
@@ -194,6 +218,45 @@ void StepRunner::run_gemm(size_t index, const PackedWeights& weights, int level,
   });
 }
 
+void StepRunner::run_dense_gemm(size_t index, const PackedWeights& weights, int level,
+                                const Buffers& buffers, ThreadPool& pool) {
+  static_assert(kMinBatchForLanes - 1 <= kernels::kMostDenseVectors);
+  const Step& step = plan_->steps[index];
+  const PlaneLayout& in = place(step.input).layout;
+  const PlaneLayout& out = place(step.output).layout;
+  const float* const source = input(step.input, buffers);
+  float* const vectors = arena_.data() + memory_->steps[index].scratch;
+  for (int64_t image = 0; image < in.batch; ++image) {
+    for (int64_t feature = 0; feature < in.channels; ++feature) {
+      vectors[image * in.channels + feature] = source[in.plane(image, feature)];
+    }
+  }
+  const DenseWeights& dense = weights.dense();
+  const float* const matrix = dense.level(level);
+  const float* const scale = weights.scale(level);
+  const float* const shift = weights.shift(level);
+  float* const target = output(step.output, buffers);
+  for_channel_ranges(
+      pool, cursors_, 1, dense.panels_per_group(),
+      [&](int64_t /*image*/, int64_t begin, int64_t end, int /*thread*/) {
+        alignas(kCacheLine) std::array<float, kernels::kMostDenseVectors * kernels::kDensePanelRows>
+            sums;
+        for (int64_t panel = begin; panel < end; ++panel) {
+          dense_gemm_.run(matrix + panel * dense.panel_stride(), in.channels, vectors, in.batch,
+                          sums.data());
+          const int64_t first = panel * kernels::kDensePanelRows;
+          const int64_t last = std::min(first + kernels::kDensePanelRows, out.channels);
+          for (int64_t image = 0; image < in.batch; ++image) {
+            const float* const sum = sums.data() + image * kernels::kDensePanelRows - first;
+            for (int64_t row = first; row < last; ++row) {
+              const float value = sum[row] * scale[row] + shift[row];
+              target[image * out.channels + row] = step.relu && value < 0 ? 0.0F : value;
+            }
+          }
+        }
+      });
+}
+
 void StepRunner::run_gemm_over_batch(size_t index, const PackedWeights& weights, int level,
                                      const Buffers& buffers, ThreadPool& pool) {
   const Step& step = plan_->steps[index];
@@ -204,9 +267,13 @@ void StepRunner::run_gemm_over_batch(size_t index, const PackedWeights& weights,
   const int64_t blocks = row / kPixelBlock;
   const float* source = input(step.input, buffers);
   float* transposed = arena_.data() + memory.scratch;
-  for (int64_t image = 0; image < in.batch; ++image) {
-    for (int64_t feature = 0; feature < in.channels; ++feature) {
-      transposed[feature * row + image] = source[in.plane(image, feature)];
+  if (in.plane_stride == 1) {
+    transpose(source + in.head, in.image_stride, in.batch, in.channels, transposed, row);
+  } else {
+    for (int64_t image = 0; image < in.batch; ++image) {
+      for (int64_t feature = 0; feature < in.channels; ++feature) {
+        transposed[feature * row + image] = source[in.plane(image, feature)];
+      }
     }
   }
   float* result = transposed + row * in.channels;
@@ -217,14 +284,11 @@ void StepRunner::run_gemm_over_batch(size_t index, const PackedWeights& weights,
     arguments.output_stride = row;
   };
   const auto write = [&](int64_t begin, int64_t end) {
-    for (int64_t feature = begin; feature < end; ++feature) {
-      for (int64_t image = 0; image < out.batch; ++image) {
-        target[image * out.channels + feature] = result[feature * row + image];
-      }
-    }
+    transpose(result + begin * row, row, end - begin, out.batch, target + begin, out.channels);
   };
-  if (const float* matrix = weights.dense(level); matrix != nullptr) {
+  if (weights.runs_dense(level)) {
     const DenseWeights& dense = weights.dense();
+    const float* const matrix = dense.level(level);
     for_channel_ranges(
         pool, cursors_, 1, dense.panels_per_group(),
         [&](int64_t /*image*/, int64_t begin, int64_t end, int /*thread*/) {
@@ -232,9 +296,9 @@ void StepRunner::run_gemm_over_batch(size_t index, const PackedWeights& weights,
           describe(arguments);
           arguments.rows = out.channels;
           arguments.input = transposed;
-          for (int64_t block = 0; block < blocks; block += dense_.tile_blocks) {
-            run_slices(arguments, dense, matrix, begin, end, block,
-                       std::min(block + dense_.tile_blocks, blocks));
+          const int64_t tile = balanced(blocks, dense_.tile_blocks);
+          for (int64_t block = 0; block < blocks; block += tile) {
+            run_slices(arguments, dense, matrix, begin, end, block, std::min(block + tile, blocks));
           }
           write(begin * dense.panel_rows(), std::min(end * dense.panel_rows(), out.channels));
         });

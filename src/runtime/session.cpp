@@ -99,7 +99,8 @@ class PlannedSession final : public Session {
                                                                   target, options.threads));
     session->runner_.emplace(std::move(runner));
     session->target_ = kernels::target_name(target);
-    session->dense_rule_ = {kernels::dense_conv_kernel(target), options.dense_from};
+    session->dense_rule_ = {kernels::dense_conv_kernel(target), kernels::dense_gemm_kernel(target),
+                            options.dense_from};
     session->clock_ = options.clock;
     session->router_.emplace(session->plan_.steps.size());
     session->levels_.resize(session->plan_.steps.size());

@@ -73,7 +73,8 @@ struct StepInfo {
   std::string kind;  ///< "conv3x3", "conv1x1", "gemm", "maxpool", "avgpool", "add", ...
   int64_t dense_macs = 0;
   std::vector<int64_t> macs;  ///< [level]
-  int first_dense_level = 0;  ///< it and those above run with a dense kernel; the count if none does
+  int first_dense_level =
+      0;  ///< it and those above run with a dense kernel; the count if none does
 };
 
 /// Bytes held by a session.

@@ -9,6 +9,7 @@
 #include "core/aligned_buffer.h"
 #include "core/thread_pool.h"
 #include "kernels/dense_conv/dense_conv.h"
+#include "kernels/dense_gemm/dense_gemm.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/pool/pool.h"
 #include "kernels/sparse_conv/phase_split.h"
@@ -49,6 +50,7 @@ class StepRunner {
         memory_(&memory),
         conv_(kernels::sparse_conv_kernel(target)),
         dense_(kernels::dense_conv_kernel(target)),
+        dense_gemm_(kernels::dense_gemm_kernel(target)),
         split_(kernels::phase_split_kernel(target)),
         panels_(kernels::panel_kernel(target)),
         pool_(kernels::pool_kernel(target)),
@@ -66,6 +68,8 @@ class StepRunner {
                 ThreadPool& pool);
   void run_gemm(size_t step, const PackedWeights& weights, int level, const Buffers& buffers,
                 ThreadPool& pool);
+  void run_dense_gemm(size_t step, const PackedWeights& weights, int level, const Buffers& buffers,
+                      ThreadPool& pool);
   void run_gemm_over_batch(size_t step, const PackedWeights& weights, int level,
                            const Buffers& buffers, ThreadPool& pool);
   void run_pool(size_t step, const Buffers& buffers, ThreadPool& pool);
@@ -95,13 +99,14 @@ class StepRunner {
                   int64_t block_begin, int64_t block_end) const;
   /// The same over panels of the group whose weights begin at `weights`.
   void run_slices(kernels::DenseConvArguments& arguments, const DenseWeights& dense,
-                  const float* weights, int64_t panel_begin, int64_t panel_end,
-                  int64_t block_begin, int64_t block_end) const;
+                  const float* weights, int64_t panel_begin, int64_t panel_end, int64_t block_begin,
+                  int64_t block_end) const;
 
   const Plan* plan_;
   const MemoryPlan* memory_;
   kernels::SparseConvKernel conv_;
   kernels::DenseConvKernel dense_;
+  kernels::DenseGemmKernel dense_gemm_;
   kernels::PhaseSplitFunction split_;
   kernels::PanelKernel panels_;
   kernels::PoolFunction pool_;

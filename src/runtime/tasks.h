@@ -23,6 +23,11 @@ inline constexpr int64_t kTasksPerThread = 6;
 
 constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+/// The size of equal parts of at most `largest`.
+constexpr int64_t balanced(int64_t total, int64_t largest) {
+  return divide_up(total, divide_up(total, largest));
+}
+
 /// Calls body(task, thread) for every task once. Every thread first takes the tasks of its own
 /// part, in their order, then helps the others: so what a thread wrote in one step is mostly what
 /// it reads in the next, from its own cache, and still nobody waits long.

@@ -16,8 +16,7 @@ namespace strata::kernels {
 namespace {
 
 AlignedBuffer<float> aligned_floats(int64_t count, uint32_t seed) {
-  auto buffer =
-      AlignedBuffer<float>::create(static_cast<size_t>(count), "test data").value();
+  auto buffer = AlignedBuffer<float>::create(static_cast<size_t>(count), "test data").value();
   const std::vector<float> values = random_floats(count, seed);
   std::copy(values.begin(), values.end(), buffer.data());
   return buffer;

@@ -92,6 +92,7 @@ TEST_P(Convolution, EveryFormEqualsTheNaiveExecutor) {
       {conv(20, 6, 1, 2, 0), 13, 30, false},  // one phase
       {conv(64, 9, 3, 1, 1), 2, 2, true},     // less than a block
       {conv(64, 9, 3, 1, 1), 1, 1, true},     // one pixel
+      {conv(2, 2, 1, 2, 1), 1, 1, false},     // nothing but padding
   };
   for (const Form& form : forms) {
     for (const int threads : {1, 2}) {

@@ -33,7 +33,10 @@ struct DenseConvKernel {
   DenseConvFunction run = nullptr;
   int64_t panel_rows = 1;   ///< rows whose sums stay in registers together
   int64_t tile_blocks = 1;  ///< blocks that one task should have
-  double crossover = 1;     ///< density from which on it is faster than sparse_conv
+  /// Densities from which on it is faster than sparse_conv, by measurement: where that has tiles of
+  /// more blocks than ConvTiling::kNarrowTile, and where it has narrower ones.
+  double wide_crossover = 1;
+  double narrow_crossover = 1;
 };
 
 /// The kernel for one target, which must be among supported_targets().

@@ -10,8 +10,7 @@ void dense_conv_reference(const DenseConvArguments& arguments, int64_t panel_beg
                           int64_t panel_end, int64_t block_begin, int64_t block_end) {
   const int64_t row_end = std::min(panel_end * arguments.panel_rows, arguments.rows);
   for (int64_t row = panel_begin * arguments.panel_rows; row < row_end; ++row) {
-    const float* weights = arguments.weights +
-                           row / arguments.panel_rows * arguments.panel_stride +
+    const float* weights = arguments.weights + row / arguments.panel_rows * arguments.panel_stride +
                            row % arguments.panel_rows;
     for (int64_t p = block_begin * kPixelBlock; p < block_end * kPixelBlock; ++p) {
       float* output = arguments.output + row * arguments.output_stride + p;

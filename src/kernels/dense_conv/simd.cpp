@@ -6,6 +6,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/dense_conv/simd.cpp"
+#include "hwy/cache_control.h"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/conv_output-inl.h"
@@ -25,7 +26,9 @@ constexpr int64_t kVectorsPerBlock = kPixelBlock / kLanes;
 // products.
 constexpr int64_t kPanelRows = HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON ? 8 : 4;
 constexpr int64_t kMostVectors = HWY_TARGET == HWY_SSE4 ? 2 : 3;
-constexpr int64_t kTileBlocks = 3;
+constexpr int64_t kTileBlocks = 6;
+// Weights ahead: every broadcast of a line that is still on its way costs more than one load would.
+constexpr int64_t kPrefetched = 512;
 
 using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
@@ -42,10 +45,9 @@ HWY_INLINE void run_panel(const DenseConvArguments& arguments, const float* HWY_
   for (int64_t r = 0; r < kPanelRows; ++r) {
     STRATA_UNROLL
     for (int64_t i = 0; i < kVectors; ++i) {
-      sum[r * kVectors + i] =
-          arguments.first_slice || r >= rows
-              ? hn::Zero(d)
-              : hn::Load(d, output + r * arguments.output_stride + i * kLanes);
+      sum[r * kVectors + i] = arguments.first_slice || r >= rows
+                                  ? hn::Zero(d)
+                                  : hn::Load(d, output + r * arguments.output_stride + i * kLanes);
     }
   }
   const float* const input = arguments.input + pixel;
@@ -64,6 +66,7 @@ HWY_INLINE void run_panel(const DenseConvArguments& arguments, const float* HWY_
         sum[r * kVectors + i] = hn::MulAdd(w, x[i], sum[r * kVectors + i]);
       }
     }
+    hwy::Prefetch(weights + kPrefetched);
     weights += kPanelRows;
   }
   STRATA_UNROLL
@@ -107,7 +110,13 @@ void run(const DenseConvArguments& arguments, int64_t panel_begin, int64_t panel
   }
 }
 
-const DenseConvKernel kKernel = {run, kPanelRows, kTileBlocks, 0.5};
+// By bench/density_bench.cpp, rather low than high: a level too sparse for its dense kernel is as
+// slow as the dense network, one too dense for its sparse kernel would be slower. That of NEON is
+// guessed.
+constexpr double kWide = HWY_TARGET == HWY_SSE4 ? 0.65 : 0.53;
+constexpr double kNarrow = HWY_TARGET == HWY_SSE4 ? 0.65 : HWY_TARGET == HWY_AVX2 ? 0.53 : 0.41;
+
+const DenseConvKernel kKernel = {run, kPanelRows, kTileBlocks, kWide, kNarrow};
 
 #endif
 
@@ -122,7 +131,8 @@ DenseConvKernel dense_conv_kernel(Target target) {
   constexpr int64_t kReferenceRows = 4;
   constexpr int64_t kReferenceBlocks = 4;
   STRATA_RETURN_FOR_TARGET(
-      target, kKernel, (DenseConvKernel{dense_conv_reference, kReferenceRows, kReferenceBlocks, 0.9}))
+      target, kKernel,
+      (DenseConvKernel{dense_conv_reference, kReferenceRows, kReferenceBlocks, 0.9, 0.9}))
 }
 
 }  // namespace strata::kernels

@@ -29,9 +29,9 @@ struct TapLists {
 inline constexpr int64_t kMostTapLists = 4;
 
 /// One slice of the input channels of one image. A tap with shift s and block b adds
-/// weight * input[p + s + b * kPixelBlock] to the sum of pixel p. Without `overhang` it adds nothing
-/// where pixel p + s lies before the computed blocks, and sums whose p + largest shift lies after
-/// them are not defined.
+/// weight * input[p + s + b * kPixelBlock] to the sum of pixel p. Without `overhang` it adds
+/// nothing where pixel p + s lies before the computed blocks, and sums whose p + largest shift lies
+/// after them are not defined.
 struct SparseConvArguments : ConvOutput {
   const float* input = nullptr;  ///< what output pixel 0 sees at shift 0 and block 0
   TapLists taps;

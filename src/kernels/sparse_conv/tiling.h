@@ -20,6 +20,10 @@
 namespace strata::kernels {
 
 struct ConvTiling {
+  /// Blocks of a narrow tile. Without shifts, narrow tiles and deep slices write fewer sums than
+  /// wide tiles and flat slices do.
+  static constexpr int64_t kNarrowTile = 7;
+
   /// Where a tap goes: its index into `shifts` and the blocks that it is off.
   struct Place {
     int64_t shift = 0;
