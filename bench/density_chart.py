@@ -12,6 +12,7 @@ WIDTH, HEIGHT = 760, 460
 LEFT, RIGHT, TOP, BOTTOM = 60, 210, 24, 48
 COLOURS = ["#1b6ca8", "#5aa2d8", "#0b8457", "#62b58f", "#b8560f", "#e39a54", "#8a2d5c", "#c777a3",
            "#555555", "#9a9a9a", "#6a4fb3", "#a893dd", "#a01818", "#e06464"]
+LABEL = 36  # room of a percentage on the axis
 SPEEDS = [0.5, 1, 2, 5, 10, 20, 40]
 
 
@@ -37,8 +38,12 @@ def chart(document):
         dash = "" if speed == 1 else ' stroke-dasharray="2 3"'
         out.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#999"{dash}/>'
                    f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{speed:g}</text>')
+    last = -math.inf
     for percent in percents:
         x = across(percent)
+        if percent != percents[-1] and min(x - last, across(percents[-1]) - x) < LABEL:
+            continue
+        last = x
         out.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{percent:g} %</text>')
     out.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 10}" text-anchor="middle">'
                'weights that are not zero</text>')
