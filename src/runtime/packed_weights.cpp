@@ -23,12 +23,6 @@ constexpr int64_t kNowhere = -1;
 /// sparser level must not read what it skips: they have a list per increment.
 constexpr int64_t kMostTapsTogether = 1 << 15;
 
-/// Whether a kernel row or column at this shift sees a pixel from any output.
-bool sees_pixels(const kernels::AxisTaps& taps, int64_t index) {
-  const int64_t shift = taps.shift[static_cast<size_t>(index)];
-  return shift < taps.size && shift + taps.output > 0;
-}
-
 std::vector<TapColumn> map_columns(const graph::Parameter& weight, const Step& step,
                                    const StepMemory& memory, const MatrixShape& shape) {
   const kernels::ConvTiling& tiling = memory.tiling;
@@ -53,7 +47,7 @@ std::vector<TapColumn> map_columns(const graph::Parameter& weight, const Step& s
     for (int64_t y = 0; y < weight.shape[2]; ++y) {
       for (int64_t x = 0; x < weight.shape[3]; ++x) {
         const auto tap = geometry.source(memory.scratch_layout.pitch, y, x);
-        const bool used = sees_pixels(geometry.rows(), y) && sees_pixels(geometry.columns(), x);
+        const bool used = geometry.rows().sees_pixels(y) && geometry.columns().sees_pixels(x);
         columns.push_back(used ? column(c * geometry.phases() + tap.phase, tap.offset)
                                : TapColumn{kNowhere, 0});
       }
@@ -73,8 +67,9 @@ Result<const sparse::Increment*> find_increment(const LevelSource& source, int l
 
 Result<PackedWeights> PackedWeights::pack(const graph::Model& model, const Plan& plan,
                                           const Step& step, const StepMemory& memory,
-                                          const LevelSource& source) {
+                                          const LevelSource& source, const DenseRule& rule) {
   PackedWeights packed;
+  packed.first_dense_level_ = source.level_count;
   if (step.kind == StepKind::kOperator) {
     STRATA_RETURN_IF_ERROR(packed.pack_operands(model, step, source));
     return packed;
@@ -82,12 +77,7 @@ Result<PackedWeights> PackedWeights::pack(const graph::Model& model, const Plan&
   packed.rows_ = plan.tensors[static_cast<size_t>(step.output)].size[1];
   if (!step.weight.empty()) {
     const graph::Parameter& weight = *model.find_parameter(step.weight);
-    if (step.kind == StepKind::kGemm && memory.tiling.shifts.empty()) {
-      STRATA_ASSIGN_OR_RETURN(packed.panels_,
-                              packed.pack_panels(weight.name, product_panels(plan, step), source));
-    } else {
-      STRATA_RETURN_IF_ERROR(packed.pack_taps(weight, step, memory, source));
-    }
+    STRATA_RETURN_IF_ERROR(packed.pack_product(weight, plan, step, memory, source, rule));
   } else {
     packed.nonzeros_.assign(static_cast<size_t>(source.level_count), 0);
   }
@@ -97,11 +87,53 @@ Result<PackedWeights> PackedWeights::pack(const graph::Model& model, const Plan&
   return packed;
 }
 
-Status PackedWeights::pack_taps(const graph::Parameter& weight, const Step& step,
-                                const StepMemory& memory, const LevelSource& source) {
+Status PackedWeights::pack_product(const graph::Parameter& weight, const Plan& plan,
+                                   const Step& step, const StepMemory& memory,
+                                   const LevelSource& source, const DenseRule& rule) {
   MatrixShape shape{rows_, 1, step.weight_by_input};
   for (const int64_t size : weight.shape) shape.columns *= size;
   shape.columns /= rows_;
+  std::vector<const sparse::Increment*> increments;
+  int64_t total = 0;
+  for (int level = 0; level < source.level_count; ++level) {
+    STRATA_ASSIGN_OR_RETURN(const sparse::Increment* increment,
+                            find_increment(source, level, weight.name));
+    increments.push_back(increment);
+    total += static_cast<int64_t>(increment->positions.size());
+    nonzeros_.push_back(total);
+  }
+  const bool few_vectors = step.kind == StepKind::kGemm && memory.tiling.shifts.empty();
+  const int64_t panel_rows = few_vectors ? kernels::kDensePanelRows : rule.conv.panel_rows;
+  const bool wide = memory.tiling.tile_blocks > kernels::ConvTiling::kNarrowTile;
+  const double crossover = few_vectors ? rule.gemm.crossover
+                           : wide      ? rule.conv.wide_crossover
+                                       : rule.conv.narrow_crossover;
+  const double from = rule.from.value_or(dense_from(crossover, rows_ / step.group, panel_rows));
+  const auto elements = static_cast<double>(shape.rows * shape.columns);
+  const auto first = std::find_if(nonzeros_.begin(), nonzeros_.end(), [&](int64_t nonzeros) {
+    return static_cast<double>(nonzeros) >= from * elements;
+  });
+  first_dense_level_ = static_cast<int>(first - nonzeros_.begin());
+  if (first_dense_level_ < source.level_count) {
+    STRATA_ASSIGN_OR_RETURN(
+        dense_,
+        DenseWeights::pack(shape, step.group, panel_rows,
+                           dense_taps(weight, step, memory, rule.conv.tile_blocks),
+                           first_dense_level_, increments, "weights '" + weight.name + "'"));
+  }
+  if (first_dense_level_ == 0) return {};
+  if (few_vectors) {
+    STRATA_ASSIGN_OR_RETURN(
+        panels_, pack_panels(weight.name, product_panels(plan, step), source, first_dense_level_));
+    return {};
+  }
+  return pack_taps(weight, step, memory, shape,
+                   std::span(increments).first(static_cast<size_t>(first_dense_level_)));
+}
+
+Status PackedWeights::pack_taps(const graph::Parameter& weight, const Step& step,
+                                const StepMemory& memory, const MatrixShape& shape,
+                                std::span<const sparse::Increment* const> increments) {
   const std::vector<TapColumn> columns = map_columns(weight, step, memory, shape);
   const auto shifts = static_cast<int64_t>(memory.tiling.shifts.size());
   const auto runs = static_cast<size_t>(memory.tiling.slices() * rows_ * shifts);
@@ -113,17 +145,9 @@ Status PackedWeights::pack_taps(const graph::Parameter& weight, const Step& step
     const int64_t run = columns[static_cast<size_t>(shape.column(position))].run;
     return run == kNowhere ? kNowhere : run + shape.row(position) * shifts;
   };
-  std::vector<const sparse::Increment*> increments;
-  int64_t total = 0;
-  for (int level = 0; level < source.level_count; ++level) {
-    STRATA_ASSIGN_OR_RETURN(const sparse::Increment* increment,
-                            find_increment(source, level, weight.name));
-    increments.push_back(increment);
-    total += static_cast<int64_t>(increment->positions.size());
-    nonzeros_.push_back(total);
-  }
   // The first list takes what is more than there may be lists.
   const size_t levels = increments.size();
+  const int64_t total = nonzeros_[levels - 1];
   const size_t lists = total <= kMostTapsTogether
                            ? 1
                            : std::min(levels, static_cast<size_t>(kernels::kMostTapLists));
@@ -225,15 +249,12 @@ void PackedWeights::keep_taps(size_t level_count) {
 
 Result<PackedWeights::Panels> PackedWeights::pack_panels(const std::string& weight,
                                                          const kernels::PanelShape& shape,
-                                                         const LevelSource& source) {
+                                                         const LevelSource& source,
+                                                         int level_count) {
   Panels panels;
-  nonzeros_.resize(static_cast<size_t>(source.level_count));
-  int64_t total = 0;
-  for (int level = 0; level < source.level_count; ++level) {
+  for (int level = 0; level < level_count; ++level) {
     STRATA_ASSIGN_OR_RETURN(const sparse::Increment* increment,
                             find_increment(source, level, weight));
-    total += static_cast<int64_t>(increment->positions.size());
-    nonzeros_[static_cast<size_t>(level)] += total;
     STRATA_ASSIGN_OR_RETURN(
         kernels::PackedPanels packed,
         kernels::PackedPanels::pack(shape, increment->positions, increment->values,
@@ -241,7 +262,7 @@ Result<PackedWeights::Panels> PackedWeights::pack_panels(const std::string& weig
     panels.increments.push_back(packed.view());
     panels.packed.push_back(std::move(packed));
   }
-  for (int64_t count = 1; count <= source.level_count; ++count) {
+  for (int64_t count = 1; count <= level_count; ++count) {
     panels.weights.push_back({panels.increments.data(), count, shape.groups_per_panel()});
   }
   return panels;
@@ -271,9 +292,10 @@ Status PackedWeights::pack_operands(const graph::Model& model, const Step& step,
     OperandWeights& operand = operands_[index];
     const auto elements = static_cast<size_t>(parameter.element_count());
     const bool weight = parameter.role == graph::ParameterRole::kWeight;
-    if (const auto shape = step.kernel->panels(i); weight && shape) {
-      STRATA_ASSIGN_OR_RETURN(operand.panels, pack_panels(parameter.name, *shape, source));
-      continue;
+    const auto shape = weight ? step.kernel->panels(i) : std::nullopt;
+    if (shape) {
+      STRATA_ASSIGN_OR_RETURN(operand.panels,
+                              pack_panels(parameter.name, *shape, source, source.level_count));
     }
     int64_t total = 0;
     for (size_t k = 0; k < level_count; ++k) {
@@ -292,6 +314,7 @@ Status PackedWeights::pack_operands(const graph::Model& model, const Step& step,
                               find_increment(source, level, parameter.name));
       total += static_cast<int64_t>(increment->positions.size());
       nonzeros_[k] += total;
+      if (shape) continue;
       std::vector<float> dense = k == 0 ? std::vector<float>(elements) : operand.dense.back();
       for (size_t j = 0; j < increment->positions.size(); ++j) {
         dense[increment->positions[j]] = increment->values[j];
@@ -338,7 +361,7 @@ Status PackedWeights::pack_vectors(const Step& step, const LevelSource& source) 
 }
 
 size_t PackedWeights::bytes() const {
-  size_t bytes = weights_.bytes() + blocks_.bytes() + panels_.bytes();
+  size_t bytes = weights_.bytes() + blocks_.bytes() + dense_.bytes() + panels_.bytes();
   for (const RunBounds& list : bounds_) {
     bytes += list.begin.bytes();
     for (const auto& inner : list.inner) bytes += inner.bytes();
@@ -358,6 +381,7 @@ void PackedWeights::keep_levels(int level_count) {
     levels.erase(levels.begin() + static_cast<std::ptrdiff_t>(count), levels.end());
   };
   keep_taps(static_cast<size_t>(level_count));
+  dense_.keep_levels(level_count);
   panels_.keep_levels(static_cast<size_t>(level_count));
   for (OperandWeights& operand : operands_) {
     truncate(operand.dense);

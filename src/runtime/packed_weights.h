@@ -1,10 +1,12 @@
 // The weights of one step as the kernels read them: lists of taps, row after row. A level is how
-// far the kernels go in them, so changing it costs nothing.
+// far the kernels go in them, so changing it costs nothing. Levels that are hardly sparse have
+// dense weights instead.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,8 +14,12 @@
 
 #include "core/aligned_buffer.h"
 #include "core/status.h"
+#include "kernels/dense_conv/dense_conv.h"
+#include "kernels/dense_gemm/dense_gemm.h"
 #include "kernels/sparse_conv/sparse_conv.h"
 #include "kernels/sparse_gemm/panel_weights.h"
+#include "runtime/dense_weights.h"
+#include "runtime/matrix_shape.h"
 #include "runtime/memory_plan.h"
 #include "runtime/plan.h"
 #include "sparse/nested.h"
@@ -28,28 +34,26 @@ struct LevelSource {
   std::function<const std::vector<float>*(int level, std::string_view parameter)> vector;
 };
 
-/// Row and column of flat weight indices. A matrix may be stored by input, transposed.
-struct MatrixShape {
-  int64_t rows = 1;
-  int64_t columns = 1;
-  bool by_input = false;
-
-  [[nodiscard]] int64_t row(uint32_t position) const {
-    return by_input ? position % rows : position / columns;
-  }
-  [[nodiscard]] int64_t column(uint32_t position) const {
-    return by_input ? position / rows : position % columns;
-  }
+/// Which levels of a step get the weights of a dense kernel.
+struct DenseRule {
+  kernels::DenseConvKernel conv;
+  kernels::DenseGemmKernel gemm;
+  std::optional<double> from;  ///< density; none: where the kernel is faster
 };
 
 class PackedWeights {
  public:
   /// Errors: a parameter that a level lacks, sizes that do not match, no memory.
   static Result<PackedWeights> pack(const graph::Model& model, const Plan& plan, const Step& step,
-                                    const StepMemory& memory, const LevelSource& source);
+                                    const StepMemory& memory, const LevelSource& source,
+                                    const DenseRule& rule);
 
   [[nodiscard]] int64_t nonzeros(int level) const { return nonzeros_[static_cast<size_t>(level)]; }
-  /// For the convolution kernel; only of a step that uses it.
+  /// The first level that runs dense; level_count if none does. Those above it do, too.
+  [[nodiscard]] int first_dense_level() const { return first_dense_level_; }
+  [[nodiscard]] bool runs_dense(int level) const { return level >= first_dense_level_; }
+  [[nodiscard]] const DenseWeights& dense() const { return dense_; }
+  /// For the convolution kernel; only of a step that uses it, at a level that runs sparse.
   [[nodiscard]] kernels::TapLists taps(int level) const {
     const std::vector<kernels::TapList>& lists = level_lists_[static_cast<size_t>(level)];
     return {weights_.data(), blocks_.data(), lists.data(), static_cast<int64_t>(lists.size())};
@@ -112,12 +116,14 @@ class PackedWeights {
   static const T* at(const std::vector<std::vector<T>>& levels, int level) {
     return levels[static_cast<size_t>(level)].data();
   }
+  /// The weights of a convolution or a product.
+  Status pack_product(const graph::Parameter& weight, const Plan& plan, const Step& step,
+                      const StepMemory& memory, const LevelSource& source, const DenseRule& rule);
   Status pack_taps(const graph::Parameter& weight, const Step& step, const StepMemory& memory,
-                   const LevelSource& source);
+                   const MatrixShape& shape, std::span<const sparse::Increment* const> increments);
   Status pack_vectors(const Step& step, const LevelSource& source);
-  /// Also adds the non-zeros of each level.
-  Result<Panels> pack_panels(const std::string& weight, const kernels::PanelShape& shape,
-                             const LevelSource& source);
+  static Result<Panels> pack_panels(const std::string& weight, const kernels::PanelShape& shape,
+                                    const LevelSource& source, int level_count);
   Status pack_operands(const graph::Model& model, const Step& step, const LevelSource& source);
   /// Leaves out the levels from `level_count` on.
   void keep_taps(size_t level_count);
@@ -129,11 +135,13 @@ class PackedWeights {
   AlignedBuffer<uint16_t> blocks_;                          ///< [tap]
   std::vector<RunBounds> bounds_;                           ///< [list]
   std::vector<std::vector<kernels::TapList>> level_lists_;  ///< [level][list]
-  Panels panels_;                                           ///< of a product with few vectors
-  std::vector<std::vector<float>> scale_;                   ///< [level][row]
-  std::vector<std::vector<float>> shift_;                   ///< [level][row]
-  std::vector<OperandWeights> operands_;                    ///< [parameter] of an operator
-  std::vector<int64_t> nonzeros_;                           ///< [level]
+  DenseWeights dense_;                                      ///< of the levels that run dense
+  int first_dense_level_ = 0;
+  Panels panels_;                          ///< of a product with few vectors
+  std::vector<std::vector<float>> scale_;  ///< [level][row]
+  std::vector<std::vector<float>> shift_;  ///< [level][row]
+  std::vector<OperandWeights> operands_;   ///< [parameter] of an operator
+  std::vector<int64_t> nonzeros_;          ///< [level]
 };
 
 }  // namespace strata::runtime

@@ -10,6 +10,7 @@
 #include "core/cpu_name.h"
 #include "core/thread_pool.h"
 #include "format/layout.h"
+#include "kernels/dense_conv/dense_conv.h"
 #include "kernels/sparse_conv/sparse_conv.h"
 #include "kernels/target.h"
 #include "runtime/memory_plan.h"
@@ -98,6 +99,8 @@ class PlannedSession final : public Session {
                                                                   target, options.threads));
     session->runner_.emplace(std::move(runner));
     session->target_ = kernels::target_name(target);
+    session->dense_rule_ = {kernels::dense_conv_kernel(target), kernels::dense_gemm_kernel(target),
+                            options.dense_from};
     session->clock_ = options.clock;
     session->router_.emplace(session->plan_.steps.size());
     session->levels_.resize(session->plan_.steps.size());
@@ -112,7 +115,7 @@ class PlannedSession final : public Session {
     for (size_t i = 0; i < plan_.steps.size(); ++i) {
       STRATA_ASSIGN_OR_RETURN(
           PackedWeights packed,
-          PackedWeights::pack(model, plan_, plan_.steps[i], memory_.steps[i], source));
+          PackedWeights::pack(model, plan_, plan_.steps[i], memory_.steps[i], source, dense_rule_));
       weights.push_back(std::move(packed));
     }
     weights_ = std::move(weights);
@@ -257,7 +260,7 @@ class PlannedSession final : public Session {
   void describe_steps() {
     for (size_t i = 0; i < plan_.steps.size(); ++i) {
       const Step& step = plan_.steps[i];
-      StepInfo info{step.name, step.label, step.dense_macs, {}};
+      StepInfo info{step.name, step.label, step.dense_macs, {}, weights_[i].first_dense_level()};
       for (int level = 0; level < level_count_; ++level) {
         info.macs.push_back(weights_[i].nonzeros(level) * step.macs_per_nonzero);
       }
@@ -364,6 +367,7 @@ class PlannedSession final : public Session {
   std::optional<StepRunner> runner_;
   std::optional<Router> router_;
   Clock clock_;
+  DenseRule dense_rule_;
   std::string target_;           ///< instruction set
   std::vector<uint8_t> levels_;  ///< of run() at one level
   std::vector<const void*> input_data_;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -30,6 +31,9 @@ struct SessionOptions {
       {};  ///< sizes of symbolic dimensions; those not named have the model's usual sizes, or 1
   int max_level = -1;  ///< load levels 0..max_level; -1 = all that the file has
   Clock clock = {};    ///< what deadlines refer to; monotonic_ns() but in tests
+  /// Density from which on a level of a layer runs with a dense kernel: 0 always, above 1 never.
+  /// None: from where the dense kernel is faster, which is what to use but for measurements.
+  std::optional<double> dense_from = {};
 };
 
 /// The element type of an array of T.
@@ -69,6 +73,8 @@ struct StepInfo {
   std::string kind;  ///< "conv3x3", "conv1x1", "gemm", "maxpool", "avgpool", "add", ...
   int64_t dense_macs = 0;
   std::vector<int64_t> macs;  ///< [level]
+  int first_dense_level =
+      0;  ///< it and those above run with a dense kernel; the count if none does
 };
 
 /// Bytes held by a session.

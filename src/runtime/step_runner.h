@@ -2,13 +2,14 @@
 // loops of kernel calls. Allocates nothing.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <span>
 #include <vector>
 
 #include "core/aligned_buffer.h"
 #include "core/thread_pool.h"
+#include "kernels/dense_conv/dense_conv.h"
+#include "kernels/dense_gemm/dense_gemm.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/pool/pool.h"
 #include "kernels/sparse_conv/phase_split.h"
@@ -19,6 +20,7 @@
 #include "runtime/memory_plan.h"
 #include "runtime/packed_weights.h"
 #include "runtime/plan.h"
+#include "runtime/tasks.h"
 
 namespace strata::runtime {
 
@@ -27,12 +29,6 @@ struct Buffers {
   std::span<const void* const> inputs;  ///< [graph input]
   std::span<void* const> outputs;       ///< [graph output]
 };
-
-/// Where a thread's part of a parallel loop stands.
-struct alignas(kCacheLine) TaskCursor {
-  std::atomic<int64_t> next{0};
-};
-using TaskCursors = std::vector<TaskCursor>;  ///< [thread]
 
 class StepRunner {
  public:
@@ -53,6 +49,8 @@ class StepRunner {
       : plan_(&plan),
         memory_(&memory),
         conv_(kernels::sparse_conv_kernel(target)),
+        dense_(kernels::dense_conv_kernel(target)),
+        dense_gemm_(kernels::dense_gemm_kernel(target)),
         split_(kernels::phase_split_kernel(target)),
         panels_(kernels::panel_kernel(target)),
         pool_(kernels::pool_kernel(target)),
@@ -70,6 +68,8 @@ class StepRunner {
                 ThreadPool& pool);
   void run_gemm(size_t step, const PackedWeights& weights, int level, const Buffers& buffers,
                 ThreadPool& pool);
+  void run_dense_gemm(size_t step, const PackedWeights& weights, int level, const Buffers& buffers,
+                      ThreadPool& pool);
   void run_gemm_over_batch(size_t step, const PackedWeights& weights, int level,
                            const Buffers& buffers, ThreadPool& pool);
   void run_pool(size_t step, const Buffers& buffers, ThreadPool& pool);
@@ -80,18 +80,33 @@ class StepRunner {
   Status run_operator(size_t step, const PackedWeights& weights, int level, const Buffers& buffers,
                       ThreadPool& pool);
 
-  /// What the kernel needs to know of a product, the input, its slices and the output left out.
-  static kernels::SparseConvArguments product_arguments(const PackedWeights& weights, int level,
-                                                        const kernels::ConvTiling& tiling);
+  /// Cuts a convolution into tasks of rows (or panels of them) over a tile of blocks and calls
+  /// body(image, begin, end, block, block_end). The tasks of a tile follow each other, so that its
+  /// input stays in the cache.
+  template <typename Body>
+  void for_tiles(const kernels::PlaneLayout& out, int64_t tile_blocks, int64_t rows,
+                 ThreadPool& pool, const Body& body);
+  /// Scale, shift and activation of a step, for the outputs that begin at row `row`.
+  static void describe_output(kernels::ConvOutput& out, const Step& step,
+                              const PackedWeights& weights, int level, int64_t row);
+  static kernels::SparseConvArguments sparse_arguments(const PackedWeights& weights, int level,
+                                                       const kernels::ConvTiling& tiling,
+                                                       int64_t rows);
   /// Runs all slices over rows of one group and blocks of one tile. `planes` is where taps of
   /// TapLists::blocks 0 read in the group's first plane.
   void run_slices(kernels::SparseConvArguments& arguments, const kernels::ConvTiling& tiling,
                   const float* planes, int64_t plane_stride, int64_t row_begin, int64_t row_end,
                   int64_t block_begin, int64_t block_end) const;
+  /// The same over panels of the group whose weights begin at `weights`.
+  void run_slices(kernels::DenseConvArguments& arguments, const DenseWeights& dense,
+                  const float* weights, int64_t panel_begin, int64_t panel_end, int64_t block_begin,
+                  int64_t block_end) const;
 
   const Plan* plan_;
   const MemoryPlan* memory_;
   kernels::SparseConvKernel conv_;
+  kernels::DenseConvKernel dense_;
+  kernels::DenseGemmKernel dense_gemm_;
   kernels::PhaseSplitFunction split_;
   kernels::PanelKernel panels_;
   kernels::PoolFunction pool_;

@@ -1,6 +1,7 @@
 // Convolutions of all the forms that the tiling distinguishes, on every instruction set of this
 // CPU: planes of whole blocks, planes in one tile, tiles with a spare block, slices of channels,
-// strides, dilations, groups, residual additions; all against the naive executor.
+// strides, dilations, groups, residual additions, the sparse kernel and the dense one; all against
+// the naive executor.
 #include <cstdlib>
 #include <string>
 
@@ -50,13 +51,15 @@ graph::Model model_of(const Form& form) {
   return model;
 }
 
+/// `dense_from` 0 makes every level dense, 0.2 the upper one of two, 2 none.
 void expect_like_naive_on(kernels::Target target, const Form& form, int threads, int64_t batch,
-                          uint32_t seed) {
+                          double dense_from, uint32_t seed) {
   const auto nested = random_nested(model_of(form), {0.1, 0.3}, seed);
   setenv("STRATA_TARGET", std::string(kernels::target_name(target)).c_str(), 1);
   runtime::SessionOptions options;
   options.threads = threads;
   options.bindings["batch"] = batch;
+  options.dense_from = dense_from;
   const auto session = open(nested, options);
   unsetenv("STRATA_TARGET");
   ASSERT_NE(session, nullptr);
@@ -89,9 +92,14 @@ TEST_P(Convolution, EveryFormEqualsTheNaiveExecutor) {
       {conv(20, 6, 1, 2, 0), 13, 30, false},  // one phase
       {conv(64, 9, 3, 1, 1), 2, 2, true},     // less than a block
       {conv(64, 9, 3, 1, 1), 1, 1, true},     // one pixel
+      {conv(2, 2, 1, 2, 1), 1, 1, false},     // nothing but padding
   };
   for (const Form& form : forms) {
-    for (const int threads : {1, 2}) expect_like_naive_on(GetParam(), form, threads, 1, 1);
+    for (const int threads : {1, 2}) {
+      for (const double dense_from : {2.0, 0.0}) {
+        expect_like_naive_on(GetParam(), form, threads, 1, dense_from, 1);
+      }
+    }
     if (HasFailure()) {
       FAIL() << form.conv.in_channels << " channels at " << form.height << "x" << form.width;
     }
@@ -114,7 +122,7 @@ TEST_P(Convolution, AnyFormEqualsTheNaiveExecutor) {
     form.width = pick(least, 70);
     form.residual = *rc::gen::arbitrary<bool>();
     expect_like_naive_on(GetParam(), form, static_cast<int>(pick(1, 2)), pick(1, 2),
-                         static_cast<uint32_t>(pick(0, 1000)));
+                         *rc::gen::element(2.0, 0.2, 0.0), static_cast<uint32_t>(pick(0, 1000)));
     RC_ASSERT(!HasFailure());
   }));
 }

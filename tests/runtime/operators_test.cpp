@@ -198,6 +198,7 @@ RC_GTEST_PROP(Operators, RandomGraphsEqualTheNaiveExecutor, ()) {
   runtime::SessionOptions options;
   options.threads = static_cast<int>(pick(1, 2));
   options.bindings["batch"] = pick(1, 5);
+  options.dense_from = *rc::gen::element(2.0, 0.5, 0.0);  // no level dense, the upper one, all
   auto session = runtime::Session::create(nested, options);
   if (!session.ok()) RC_FAIL(session.status().message());
   std::vector<uint8_t> levels((*session)->steps().size());

@@ -112,6 +112,56 @@ TEST(Session, DropsLevelsAndReloadsThemBitForBit) {
     EXPECT_EQ(logits(*session, level), before[static_cast<size_t>(level)]);
 }
 
+TEST(Session, LevelsFromADensityOnRunDenseAndGiveTheSame) {
+  // Of levels with 5, 20 and 50 %, the last is dense in every layer, or the last two.
+  for (const auto& [from, first] : {std::pair(0.4, 2), std::pair(0.15, 1), std::pair(0.0, 0)}) {
+    const auto session = open_file({.threads = 2, .dense_from = from});
+    for (const runtime::StepInfo& step : session->steps()) {
+      if (step.kind != "conv3x3") continue;
+      EXPECT_EQ(step.first_dense_level, first) << step.name;
+    }
+    std::vector<std::vector<float>> before;
+    for (int level = 0; level < 3; ++level) {
+      SessionData data(*session);
+      ASSERT_TRUE(session->run(data.input_views, data.output_views, level).ok());
+      expect_like_naive(nested_resnet(), *session, data,
+                        std::vector<uint8_t>(session->steps().size(), static_cast<uint8_t>(level)));
+      before.push_back(data.outputs[0]);
+    }
+    EXPECT_EQ(logits(*open_file({.threads = 1, .dense_from = from}), 2), before[2]);
+    const size_t full = session->memory().weights;
+    ASSERT_TRUE(session->drop_levels_above(1).ok());
+    EXPECT_LT(session->memory().weights, full);
+    ASSERT_TRUE(session->drop_levels_above(0).ok());
+    EXPECT_EQ(logits(*session, 0), before[0]);
+    ASSERT_TRUE(session->reload_levels().ok());
+    EXPECT_EQ(session->memory().weights, full);
+    EXPECT_EQ(logits(*session, 2), before[2]);
+  }
+}
+
+TEST(Session, ChoosesTheDenseKernelPerLayerAndLevel) {
+  graph::Model model;
+  graph::GraphBuilder builder(model, "main");
+  std::string value = builder.input("x", {1, 32, 14, 14});
+  value = builder.conv("pruned", value, {.in_channels = 32, .out_channels = 32});
+  value = builder.conv("whole", value, {.in_channels = 32, .out_channels = 32, .prunable = false});
+  value = builder.conv("depthwise", value,
+                       {.in_channels = 32,
+                        .out_channels = 32,
+                        .kernel = 3,
+                        .padding = 1,
+                        .group = 32,
+                        .prunable = false});
+  builder.output(value, "y", {1, 32, 14, 14});
+  builder.finish();
+  const auto session = open(random_nested(std::move(model), {0.1, 0.2, 0.95}, 1), {});
+  ASSERT_NE(session, nullptr);
+  EXPECT_EQ(session->steps()[0].first_dense_level, 2);
+  EXPECT_EQ(session->steps()[1].first_dense_level, 0);
+  EXPECT_EQ(session->steps()[2].first_dense_level, 3) << "panels of one row would idle";
+}
+
 TEST(Session, LoadsNoMoreLevelsThanAsked) {
   SessionOptions options;
   options.max_level = 1;

@@ -316,7 +316,8 @@ class BenchVerb : public Verb {
         document["steps"].push_back({{"name", step.name},
                                      {"kind", step.kind},
                                      {"dense_macs", step.dense_macs},
-                                     {"macs", step.macs}});
+                                     {"macs", step.macs},
+                                     {"first_dense_level", step.first_dense_level}});
       }
     }
     for (size_t i = 0; i < levels.size(); ++i) {

@@ -3,6 +3,7 @@
 // the pixels (s*y + i, s*x + j); in its phase plane every tap is a plain shift.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -20,6 +21,12 @@ struct AxisTaps {
   int64_t output = 0;           ///< output positions
   int64_t min_shift = 0;        ///< over the kernel, at most 0
   int64_t max_shift = 0;        ///< at least 0
+
+  /// Whether the kernel row or column `index` sees a pixel from any output position.
+  [[nodiscard]] bool sees_pixels(int64_t index) const {
+    const int64_t first = shift[static_cast<size_t>(index)];
+    return first < size && first + output > 0;
+  }
 };
 
 class ConvGeometry {

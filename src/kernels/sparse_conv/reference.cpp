@@ -1,6 +1,4 @@
 // One pixel after the other, one tap after the other.
-#include <algorithm>
-
 #include "kernels/plane_layout.h"
 #include "kernels/sparse_conv/sparse_conv.h"
 
@@ -36,14 +34,7 @@ void sparse_conv_reference(const SparseConvArguments& arguments, int64_t row_beg
       float* output = arguments.output + row * arguments.output_stride + p;
       float value = sum_taps(arguments, row, p, begin, end);
       if (!arguments.first_slice) value += *output;
-      if (arguments.last_slice) {
-        value = value * arguments.scale[row] + arguments.shift[row];
-        if (arguments.residual != nullptr) {
-          value += arguments.residual[row * arguments.residual_stride + p];
-        }
-        if (arguments.relu) value = std::max(value, 0.0F);
-        if (arguments.mask != nullptr && arguments.mask[p] == 0) value = 0;
-      }
+      if (arguments.last_slice) value = arguments.finish(value, row, p);
       *output = value;
     }
   }

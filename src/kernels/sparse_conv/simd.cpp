@@ -10,6 +10,7 @@
 #include "hwy/cache_control.h"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "kernels/conv_output-inl.h"
 #include "kernels/dispatch-inl.h"
 #include "kernels/plane_layout.h"
 
@@ -145,36 +146,6 @@ HWY_INLINE void add_up(V* sum) {
   for (int64_t i = kVectors; i < kTaps * kVectors; ++i) {
     sum[i % kVectors] = hn::Add(sum[i % kVectors], sum[i]);
     sum[i] = hn::Zero(d);
-  }
-}
-
-template <int64_t kVectors>
-HWY_INLINE void finish_row(const SparseConvArguments& arguments, int64_t row, int64_t pixel,
-                           V* sum) {
-  const D d;
-  const V scale = hn::Set(d, arguments.scale[row]);
-  const V shift = hn::Set(d, arguments.shift[row]);
-  STRATA_UNROLL
-  for (int64_t i = 0; i < kVectors; ++i) sum[i] = hn::MulAdd(sum[i], scale, shift);
-  if (arguments.residual != nullptr) {
-    const float* residual = arguments.residual + row * arguments.residual_stride + pixel;
-    STRATA_UNROLL
-    for (int64_t i = 0; i < kVectors; ++i) {
-      sum[i] = hn::Add(sum[i], hn::Load(d, residual + i * kLanes));
-    }
-  }
-  if (arguments.relu) {
-    const V zero = hn::Zero(d);
-    STRATA_UNROLL
-    for (int64_t i = 0; i < kVectors; ++i) sum[i] = hn::Max(sum[i], zero);
-  }
-  if (arguments.mask != nullptr) {
-    const hn::RebindToUnsigned<D> du;
-    const uint32_t* mask = arguments.mask + pixel;
-    STRATA_UNROLL
-    for (int64_t i = 0; i < kVectors; ++i) {
-      sum[i] = hn::And(sum[i], hn::BitCast(d, hn::Load(du, mask + i * kLanes)));
-    }
   }
 }
 

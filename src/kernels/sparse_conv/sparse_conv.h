@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "kernels/conv_output.h"
 #include "kernels/target.h"
 
 namespace strata::kernels {
@@ -27,32 +28,19 @@ struct TapLists {
 };
 inline constexpr int64_t kMostTapLists = 4;
 
-/// One slice of the input channels of one image. Summed over all slices,
-/// output[r][p] = activation(scale[r] * sum over taps + shift[r] + residual[r][p]),
-/// and 0 where the mask is 0. Rows are output channels; pixels p count through the rows of a plane
-/// at the output's pitch. A tap with shift s and block b adds
-/// weight * input[p + s + b * kPixelBlock]. Without `overhang` it adds nothing where pixel p + s
-/// lies before the computed blocks, and sums whose p + largest shift lies after them are not
-/// defined. Whole blocks are read and written, on cache-line boundaries.
-struct SparseConvArguments {
+/// One slice of the input channels of one image. A tap with shift s and block b adds
+/// weight * input[p + s + b * kPixelBlock] to the sum of pixel p. Without `overhang` it adds
+/// nothing where pixel p + s lies before the computed blocks, and sums whose p + largest shift lies
+/// after them are not defined.
+struct SparseConvArguments : ConvOutput {
   const float* input = nullptr;  ///< what output pixel 0 sees at shift 0 and block 0
   TapLists taps;
   const int32_t* shifts = nullptr;  ///< lanes, ascending, -15..15, at most 15 apart in all
   int64_t shift_count = 1;
-  int64_t run_multiple = 1;         ///< 1 or kRunMultiple
-  bool overhang = false;            ///< sums reach into the block after the computed ones
-  int64_t slice = 0;                ///< which runs to walk
-  int64_t rows = 0;                 ///< of the whole output, for the numbering of runs
-  bool first_slice = true;          ///< else the sums of the slices before are in `output`
-  bool last_slice = true;           ///< else `output` gets the plain sums
-  const float* scale = nullptr;     ///< [row]
-  const float* shift = nullptr;     ///< [row]
-  const float* residual = nullptr;  ///< pixel 0 of row 0, or null
-  int64_t residual_stride = 0;      ///< floats from row to row
-  float* output = nullptr;          ///< pixel 0 of row 0
-  int64_t output_stride = 0;        ///< floats from row to row
-  const uint32_t* mask = nullptr;   ///< [pixel]: all bits set or 0; null: all set
-  bool relu = false;
+  int64_t run_multiple = 1;  ///< 1 or kRunMultiple
+  bool overhang = false;     ///< sums reach into the block after the computed ones
+  int64_t slice = 0;         ///< which runs to walk
+  int64_t rows = 0;          ///< of the whole output, for the numbering of runs
 };
 
 /// Computes rows [row_begin, row_end) over the blocks [block_begin, block_end) of a plane, at most

@@ -16,9 +16,7 @@ namespace {
 /// serves few vectors.
 constexpr int64_t kSliceBytes = int64_t{48} << 10;
 constexpr int64_t kNarrowSliceBytes = int64_t{96} << 10;
-/// Blocks of a narrow tile. Without shifts, narrow tiles and deep slices write fewer sums than wide
-/// tiles and flat slices do.
-constexpr int64_t kNarrowTile = 7;
+constexpr int64_t kNarrowTile = ConvTiling::kNarrowTile;
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -116,6 +114,8 @@ ConvTiling plan_tiling(const ConvGeometry& geometry, int64_t pitch, int64_t max_
     const int64_t block = tiling.place(offset).block;
     tiling.first_block = std::min(tiling.first_block, block);
     tiling.last_block = std::max(tiling.last_block, block);
+    tiling.least_offset = std::min(tiling.least_offset, offset);
+    tiling.largest_offset = std::max(tiling.largest_offset, offset);
   }
   return tiling;
 }

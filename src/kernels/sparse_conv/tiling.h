@@ -9,6 +9,7 @@
 // whole blocks (what crosses its ends is padding), or the whole plane, or it has a spare block.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -19,6 +20,10 @@
 namespace strata::kernels {
 
 struct ConvTiling {
+  /// Blocks of a narrow tile. Without shifts, narrow tiles and deep slices write fewer sums than
+  /// wide tiles and flat slices do.
+  static constexpr int64_t kNarrowTile = 7;
+
   /// Where a tap goes: its index into `shifts` and the blocks that it is off.
   struct Place {
     int64_t shift = 0;
@@ -31,16 +36,21 @@ struct ConvTiling {
   std::vector<int32_t> shifts;       ///< as SparseConvArguments::shifts
   int64_t first_block = 0;           ///< least block of a tap, at most 0
   int64_t last_block = 0;            ///< largest, at least 0
+  int64_t least_offset = 0;          ///< of a tap in floats, at most 0
+  int64_t largest_offset = 0;        ///< at least 0
   std::vector<int64_t> slice_begin;  ///< [slice + 1]: planes of one group
 
   [[nodiscard]] int64_t slices() const { return static_cast<int64_t>(slice_begin.size()) - 1; }
   /// `offset` in floats within a plane must be one of the geometry that the tiling was made for.
   [[nodiscard]] Place place(int64_t offset) const;
-  /// Floats that a plane needs before its first pixel.
-  [[nodiscard]] int64_t head() const { return -first_block * kPixelBlock; }
+  /// Floats before the first pixel of a plane where its first block is that a tap can name.
+  [[nodiscard]] int64_t block_base() const { return -first_block * kPixelBlock; }
+  /// Floats that a plane needs before its first pixel, whether taps read blocks or offsets.
+  [[nodiscard]] int64_t head() const { return std::max(block_base(), -least_offset); }
   /// Floats from the first pixel of a plane on that tiles of `blocks` output blocks read.
   [[nodiscard]] int64_t reach(int64_t blocks) const {
-    return (blocks + last_block + (overhang ? 1 : 0)) * kPixelBlock;
+    return std::max((blocks + last_block + (overhang ? 1 : 0)) * kPixelBlock,
+                    blocks * kPixelBlock + largest_offset);
   }
 };
 

@@ -1,0 +1,92 @@
+// Several sums per row, each of every so many-th column, so that an addition need not wait for the
+// one before.
+#include <cstdint>
+
+#include "kernels/dense_gemm/dense_gemm.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/dense_gemm/simd.cpp"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "kernels/dispatch-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace strata::kernels {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+#if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
+
+constexpr int64_t kDenseLanes = HWY_LANES(float);
+constexpr int64_t kRowVectors = kDensePanelRows / kDenseLanes;
+// At most 12 registers of sums.
+constexpr int64_t kChains = HWY_MAX(1, 4 / kRowVectors);
+
+template <int64_t kVectors>
+void run_vectors(const float* HWY_RESTRICT weights, int64_t columns,
+                 const float* HWY_RESTRICT input, float* HWY_RESTRICT sums) {
+  const hn::ScalableTag<float> d;
+  using V = hn::Vec<decltype(d)>;
+  constexpr int64_t kSums = kVectors * kRowVectors;
+  V sum[kChains * kSums];
+  STRATA_UNROLL
+  for (int64_t i = 0; i < kChains * kSums; ++i) sum[i] = hn::Zero(d);
+  const auto add = [&](int64_t column, V* to) HWY_ATTR {
+    STRATA_UNROLL
+    for (int64_t v = 0; v < kVectors; ++v) {
+      const V x = hn::Set(d, input[v * columns + column]);
+      STRATA_UNROLL
+      for (int64_t i = 0; i < kRowVectors; ++i) {
+        const V w = hn::Load(d, weights + column * kDensePanelRows + i * kDenseLanes);
+        to[v * kRowVectors + i] = hn::MulAdd(w, x, to[v * kRowVectors + i]);
+      }
+    }
+  };
+  int64_t column = 0;
+  for (; column + kChains <= columns; column += kChains) {
+    STRATA_UNROLL
+    for (int64_t chain = 0; chain < kChains; ++chain) add(column + chain, sum + chain * kSums);
+  }
+  for (; column < columns; ++column) add(column, sum);
+  STRATA_UNROLL
+  for (int64_t i = 0; i < kSums; ++i) {
+    STRATA_UNROLL
+    for (int64_t chain = 1; chain < kChains; ++chain) {
+      sum[i] = hn::Add(sum[i], sum[chain * kSums + i]);
+    }
+    hn::Store(sum[i], d, sums + i * kDenseLanes);
+  }
+}
+
+void run(const float* weights, int64_t columns, const float* input, int64_t vectors, float* sums) {
+  switch (vectors) {
+    case 1:
+      return run_vectors<1>(weights, columns, input, sums);
+    case 2:
+      return run_vectors<2>(weights, columns, input, sums);
+    default:
+      return run_vectors<kMostDenseVectors>(weights, columns, input, sums);
+  }
+}
+
+// By bench/density_bench.cpp: without the permutation that sparse panels have with AVX-512, they
+// gather.
+constexpr double kCrossover = HWY_TARGET == HWY_AVX3 ? 0.7 : 0.3;
+
+const DenseGemmKernel kKernel = {run, kCrossover};
+
+#endif
+
+}  // namespace HWY_NAMESPACE
+}  // namespace strata::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace strata::kernels {
+
+DenseGemmKernel dense_gemm_kernel(Target target) {
+  STRATA_RETURN_FOR_TARGET(target, kKernel, (DenseGemmKernel{dense_gemm_reference, 0.9}))
+}
+
+}  // namespace strata::kernels
+#endif

@@ -1,0 +1,321 @@
+// The steps of StepRunner that multiply by weights: convolutions and matrix products, sparse and
+// dense. How work is cut into tasks never changes what is computed for a pixel, so results are the
+// same for every number of threads.
+#include <algorithm>
+#include <array>
+
+#include "runtime/step_runner.h"
+
+namespace strata::runtime {
+
+using kernels::kPixelBlock;
+using kernels::PlaneLayout;
+
+namespace {
+
+/// to[column][row] = from[row][column], in squares that stay in the cache.
+void transpose(const float* from, int64_t from_stride, int64_t rows, int64_t columns, float* to,
+               int64_t to_stride) {
+  constexpr int64_t kSide = 16;
+  for (int64_t top = 0; top < rows; top += kSide) {
+    const int64_t bottom = std::min(top + kSide, rows);
+    for (int64_t left = 0; left < columns; left += kSide) {
+      const int64_t right = std::min(left + kSide, columns);
+      for (int64_t column = left; column < right; ++column) {
+        for (int64_t row = top; row < bottom; ++row) {
+          to[column * to_stride + row] = from[row * from_stride + column];
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+template <typename Body>
+void StepRunner::for_tiles(const PlaneLayout& out, int64_t tile_blocks, int64_t rows,
+                           ThreadPool& pool, const Body& body) {
+  const int64_t blocks = out.blocks();
+  const int64_t tiles = divide_up(blocks, tile_blocks);
+  const int64_t wanted =
+      pool.threads() == 1 ? 1 : divide_up(kTasksPerThread * pool.threads(), out.batch * tiles);
+  const int64_t range = divide_up(rows, std::min(wanted, rows));
+  const int64_t ranges = divide_up(rows, range);
+  for_own_tasks(pool, cursors_, out.batch * tiles * ranges, [&](int task, int /*thread*/) {
+    const int64_t begin = task % ranges * range;
+    const int64_t block = task / ranges % tiles * tile_blocks;
+    body(task / ranges / tiles, begin, std::min(begin + range, rows), block,
+         std::min(block + tile_blocks, blocks));
+  });
+}
+
+void StepRunner::describe_output(kernels::ConvOutput& out, const Step& step,
+                                 const PackedWeights& weights, int level, int64_t row) {
+  out.scale = weights.scale(level) + row;
+  out.shift = weights.shift(level) + row;
+  out.relu = step.relu;
+}
+
+void StepRunner::run_conv(size_t index, const PackedWeights& weights, int level,
+                          const Buffers& buffers, ThreadPool& pool) {
+  const Step& step = plan_->steps[index];
+  const StepMemory& memory = memory_->steps[index];
+  const PlaneLayout& in = memory.scratch_layout;
+  const PlaneLayout& out = place(step.output).layout;
+  const float* source = input(step.input, buffers);
+  if (memory.packed) {
+    const PlaneLayout& unpacked = place(step.input).layout;
+    float* scratch = arena_.data() + memory.scratch;
+    for_channel_ranges(pool, cursors_, unpacked.batch, unpacked.channels,
+                       [&](int64_t image, int64_t begin, int64_t end, int /*thread*/) {
+                         split_(*memory.geometry, step.window, unpacked, source, in, scratch, image,
+                                begin, end);
+                       });
+    source = scratch;
+  }
+  float* target = output(step.output, buffers);
+  const PlaneLayout* addend = step.addend < 0 ? nullptr : &place(step.addend).layout;
+  const float* addend_data = step.addend < 0 ? nullptr : input(step.addend, buffers);
+  const kernels::ConvTiling& tiling = memory.tiling;
+  const int64_t group_rows = out.channels / step.group;
+  const int64_t group_planes = in.channels / step.group;
+  const auto describe = [&](kernels::ConvOutput& arguments, int64_t image, int64_t row) {
+    describe_output(arguments, step, weights, level, row);
+    if (addend != nullptr) {
+      arguments.residual = addend_data + addend->plane(image, row);
+      arguments.residual_stride = addend->plane_stride;
+    }
+    arguments.output = target + out.plane(image, row);
+    arguments.output_stride = out.plane_stride;
+    arguments.mask = mask_of_step_[index];
+  };
+  const auto clear_ends = [&](int64_t image, int64_t row_begin, int64_t row_end, int64_t block) {
+    if (block < out.blocks()) return;
+    for (int64_t row = row_begin; row < row_end; ++row) {
+      kernels::clear_ends(out, target + out.plane(image, row), block * kPixelBlock);
+    }
+  };
+
+  if (weights.runs_dense(level)) {
+    const DenseWeights& dense = weights.dense();
+    const float* const matrix = dense.level(level);
+    const int64_t panels = dense.panels_per_group();
+    for_tiles(out, balanced(out.blocks(), dense_.tile_blocks), step.group * panels, pool,
+              [&](int64_t image, int64_t begin, int64_t end, int64_t block, int64_t block_end) {
+                for (int64_t group = begin / panels; group * panels < end; ++group) {
+                  const int64_t first = std::max(begin - group * panels, int64_t{0});
+                  const int64_t last = std::min(end - group * panels, panels);
+                  kernels::DenseConvArguments arguments;
+                  arguments.rows = group_rows;
+                  arguments.input = source + in.plane(image, group * group_planes);
+                  describe(arguments, image, group * group_rows);
+                  run_slices(arguments, dense, matrix + group * panels * dense.panel_stride(),
+                             first, last, block, block_end);
+                  clear_ends(image, group * group_rows + first * dense.panel_rows(),
+                             group * group_rows + std::min(last * dense.panel_rows(), group_rows),
+                             block_end);
+                }
+              });
+    return;
+  }
+  for_tiles(
+      out, tiling.tile_blocks, out.channels, pool,
+      [&](int64_t image, int64_t row_begin, int64_t row_end, int64_t block, int64_t block_end) {
+        kernels::SparseConvArguments arguments =
+            sparse_arguments(weights, level, tiling, out.channels);
+        describe(arguments, image, 0);
+        for (int64_t group = row_begin / group_rows; group * group_rows < row_end; ++group) {
+          const int64_t begin = std::max(row_begin, group * group_rows);
+          const int64_t end = std::min(row_end, (group + 1) * group_rows);
+          const float* planes =
+              source + in.plane(image, group * group_planes) - tiling.block_base();
+          run_slices(arguments, tiling, planes, in.plane_stride, begin, end, block, block_end);
+        }
+        clear_ends(image, row_begin, row_end, block_end);
+      });
+}
+
+kernels::SparseConvArguments StepRunner::sparse_arguments(const PackedWeights& weights, int level,
+                                                          const kernels::ConvTiling& tiling,
+                                                          int64_t rows) {
+  kernels::SparseConvArguments arguments;
+  arguments.taps = weights.taps(level);
+  arguments.shifts = tiling.shifts.data();
+  arguments.shift_count = static_cast<int64_t>(tiling.shifts.size());
+  arguments.run_multiple = tiling.run_multiple;
+  arguments.overhang = tiling.overhang;
+  arguments.rows = rows;
+  return arguments;
+}
+
+void StepRunner::run_slices(kernels::SparseConvArguments& arguments,
+                            const kernels::ConvTiling& tiling, const float* planes,
+                            int64_t plane_stride, int64_t row_begin, int64_t row_end,
+                            int64_t block_begin, int64_t block_end) const {
+  const int64_t slices = tiling.slices();
+  for (int64_t slice = 0; slice < slices; ++slice) {
+    arguments.input = planes + tiling.slice_begin[static_cast<size_t>(slice)] * plane_stride;
+    arguments.slice = slice;
+    arguments.first_slice = slice == 0;
+    arguments.last_slice = slice == slices - 1;
+    conv_.run(arguments, row_begin, row_end, block_begin, block_end);
+  }
+}
+
+void StepRunner::run_slices(kernels::DenseConvArguments& arguments, const DenseWeights& dense,
+                            const float* weights, int64_t panel_begin, int64_t panel_end,
+                            int64_t block_begin, int64_t block_end) const {
+  arguments.panel_rows = dense.panel_rows();
+  arguments.panel_stride = dense.panel_stride();
+  const int64_t slices = dense.slices();
+  for (int64_t slice = 0; slice < slices; ++slice) {
+    const int64_t begin = dense.slice_begin(slice);
+    arguments.offsets = dense.offsets() + begin;
+    arguments.taps = dense.slice_begin(slice + 1) - begin;
+    arguments.weights = weights + begin * dense.panel_rows();
+    arguments.first_slice = slice == 0;
+    arguments.last_slice = slice == slices - 1;
+    dense_.run(arguments, panel_begin, panel_end, block_begin, block_end);
+  }
+}
+
+void StepRunner::run_gemm(size_t index, const PackedWeights& weights, int level,
+                          const Buffers& buffers, ThreadPool& pool) {
+  const Step& step = plan_->steps[index];
+  const StepMemory& memory = memory_->steps[index];
+  const PlaneLayout& in = place(step.input).layout;
+  const PlaneLayout& out = place(step.output).layout;
+  if (in.batch >= kMinBatchForLanes) {
+    return run_gemm_over_batch(index, weights, level, buffers, pool);
+  }
+  if (weights.runs_dense(level)) return run_dense_gemm(index, weights, level, buffers, pool);
+  const kernels::PanelShape shape = product_panels(*plan_, step);
+  const kernels::PanelProduct product(panels_, shape);
+  const float* const source = input(step.input, buffers);
+  float* const vectors = arena_.data() + memory.scratch;
+  for (int64_t image = 0; image < in.batch; ++image) {
+    product.load(source + in.plane(image, 0), in.plane_stride, image, in.batch, vectors);
+  }
+  const kernels::PanelWeights& panels = weights.panels(level);
+  const float* const scale = weights.scale(level);
+  const float* const shift = weights.shift(level);
+  float* const target = output(step.output, buffers);
+  pool.parallel_for(static_cast<int>(shape.panels()), [&](int panel, int /*thread*/) {
+    const kernels::PanelUnits units = kernels::units_of_panel(shape, panel);
+    alignas(kCacheLine) kernels::PanelSums sums;
+    const int64_t block = product.block(in.batch);
+    for (int64_t image = 0; image < in.batch; ++image) {
+      if (image % block == 0) {
+        product.run(panels, panel, vectors, in.batch, image / block, sums.data());
+      }
+      const float* const sum = sums.data() + image % block * kernels::kPanelRows - units.begin;
+      float* const row = target + image * out.channels;
+      for (int64_t unit = units.begin; unit < units.end; ++unit) {
+        const float value = sum[unit] * scale[unit] + shift[unit];
+        row[unit] = step.relu && value < 0 ? 0.0F : value;
+      }
+    }
+  });
+}
+
+void StepRunner::run_dense_gemm(size_t index, const PackedWeights& weights, int level,
+                                const Buffers& buffers, ThreadPool& pool) {
+  static_assert(kMinBatchForLanes - 1 <= kernels::kMostDenseVectors);
+  const Step& step = plan_->steps[index];
+  const PlaneLayout& in = place(step.input).layout;
+  const PlaneLayout& out = place(step.output).layout;
+  const float* const source = input(step.input, buffers);
+  float* const vectors = arena_.data() + memory_->steps[index].scratch;
+  for (int64_t image = 0; image < in.batch; ++image) {
+    for (int64_t feature = 0; feature < in.channels; ++feature) {
+      vectors[image * in.channels + feature] = source[in.plane(image, feature)];
+    }
+  }
+  const DenseWeights& dense = weights.dense();
+  const float* const matrix = dense.level(level);
+  const float* const scale = weights.scale(level);
+  const float* const shift = weights.shift(level);
+  float* const target = output(step.output, buffers);
+  for_channel_ranges(
+      pool, cursors_, 1, dense.panels_per_group(),
+      [&](int64_t /*image*/, int64_t begin, int64_t end, int /*thread*/) {
+        alignas(kCacheLine) std::array<float, kernels::kMostDenseVectors * kernels::kDensePanelRows>
+            sums;
+        for (int64_t panel = begin; panel < end; ++panel) {
+          dense_gemm_.run(matrix + panel * dense.panel_stride(), in.channels, vectors, in.batch,
+                          sums.data());
+          const int64_t first = panel * kernels::kDensePanelRows;
+          const int64_t last = std::min(first + kernels::kDensePanelRows, out.channels);
+          for (int64_t image = 0; image < in.batch; ++image) {
+            const float* const sum = sums.data() + image * kernels::kDensePanelRows - first;
+            for (int64_t row = first; row < last; ++row) {
+              const float value = sum[row] * scale[row] + shift[row];
+              target[image * out.channels + row] = step.relu && value < 0 ? 0.0F : value;
+            }
+          }
+        }
+      });
+}
+
+void StepRunner::run_gemm_over_batch(size_t index, const PackedWeights& weights, int level,
+                                     const Buffers& buffers, ThreadPool& pool) {
+  const Step& step = plan_->steps[index];
+  const StepMemory& memory = memory_->steps[index];
+  const PlaneLayout& in = place(step.input).layout;
+  const PlaneLayout& out = place(step.output).layout;
+  const int64_t row = memory.scratch_layout.plane_stride;
+  const int64_t blocks = row / kPixelBlock;
+  const float* source = input(step.input, buffers);
+  float* transposed = arena_.data() + memory.scratch;
+  if (in.plane_stride == 1) {
+    transpose(source + in.head, in.image_stride, in.batch, in.channels, transposed, row);
+  } else {
+    for (int64_t image = 0; image < in.batch; ++image) {
+      for (int64_t feature = 0; feature < in.channels; ++feature) {
+        transposed[feature * row + image] = source[in.plane(image, feature)];
+      }
+    }
+  }
+  float* result = transposed + row * in.channels;
+  float* target = output(step.output, buffers);
+  const auto describe = [&](kernels::ConvOutput& arguments) {
+    describe_output(arguments, step, weights, level, 0);
+    arguments.output = result;
+    arguments.output_stride = row;
+  };
+  const auto write = [&](int64_t begin, int64_t end) {
+    transpose(result + begin * row, row, end - begin, out.batch, target + begin, out.channels);
+  };
+  if (weights.runs_dense(level)) {
+    const DenseWeights& dense = weights.dense();
+    const float* const matrix = dense.level(level);
+    for_channel_ranges(
+        pool, cursors_, 1, dense.panels_per_group(),
+        [&](int64_t /*image*/, int64_t begin, int64_t end, int /*thread*/) {
+          kernels::DenseConvArguments arguments;
+          describe(arguments);
+          arguments.rows = out.channels;
+          arguments.input = transposed;
+          const int64_t tile = balanced(blocks, dense_.tile_blocks);
+          for (int64_t block = 0; block < blocks; block += tile) {
+            run_slices(arguments, dense, matrix, begin, end, block, std::min(block + tile, blocks));
+          }
+          write(begin * dense.panel_rows(), std::min(end * dense.panel_rows(), out.channels));
+        });
+    return;
+  }
+  const kernels::ConvTiling& tiling = memory.tiling;
+  for_channel_ranges(pool, cursors_, 1, out.channels,
+                     [&](int64_t /*image*/, int64_t begin, int64_t end, int /*thread*/) {
+                       kernels::SparseConvArguments arguments =
+                           sparse_arguments(weights, level, tiling, out.channels);
+                       describe(arguments);
+                       for (int64_t block = 0; block < blocks; block += tiling.tile_blocks) {
+                         run_slices(arguments, tiling, transposed, row, begin, end, block,
+                                    std::min(block + tiling.tile_blocks, blocks));
+                       }
+                       write(begin, end);
+                     });
+}
+
+}  // namespace strata::runtime
