@@ -18,6 +18,7 @@
 #include "graph/builder.h"
 #include "interop/onnx_import.h"
 #include "models/gat.h"
+#include "models/gnmt.h"
 #include "models/pointnet2.h"
 #include "models/resnet.h"
 #include "sparse/random.h"
@@ -245,14 +246,32 @@ TEST(OnnxExport, WhatItWritesOfPointOperatorsIsRefusedByTheImporter) {
       << refused.message();
 }
 
-TEST(OnnxExport, RefusesOperatorsThatOnnxDoesNotHave) {
-  models::GatConfig config = *models::gat_config("gat");
-  config.features = 8;
-  config.classes = 3;
-  const Status refused = export_onnx(half_of(models::gat(config)), 0).status();
-  EXPECT_EQ(refused.code(), StatusCode::kUnsupported);
-  EXPECT_NE(refused.message().find("ai.strata."), std::string::npos) << refused.message();
-  EXPECT_NE(refused.message().find("which ONNX does not have"), std::string::npos);
+TEST(OnnxExport, GraphAttentionIsSaidInOnnxsOwnOperators) {
+  for (const char* name : {"gat", "gat-8-output-heads"}) {
+    models::GatConfig config = *models::gat_config(name);
+    config.features = 12;
+    config.classes = 3;
+    const sparse::NestedModel nested = half_of(models::gat(config));
+    const onnx::ModelProto proto = exported(nested, 0);
+    EXPECT_NO_THROW(onnx::checker::check_model(proto)) << name;
+    for (const onnx::NodeProto& node : proto.graph().node()) EXPECT_EQ(node.domain(), "");
+    EXPECT_EQ(proto.opset_import_size(), 1);
+  }
+}
+
+TEST(OnnxExport, BothGraphsOfATranslatorAreAccepted) {
+  models::GnmtConfig config;
+  config.vocabulary = 20;
+  config.width = 8;
+  config.encoder_layers = config.decoder_layers = 3;
+  const sparse::NestedModel nested = half_of(models::gnmt(config));
+  for (const char* graph : {"encode", "decode"}) {
+    const Result<std::string> bytes = export_onnx(nested, 0, {.graph = graph});
+    ASSERT_TRUE(bytes.ok()) << bytes.status().message();
+    onnx::ModelProto proto;
+    ASSERT_TRUE(proto.ParseFromString(*bytes));
+    EXPECT_NO_THROW(onnx::checker::check_model(proto)) << graph;
+  }
 }
 
 TEST(OnnxExport, WritesAFileOrSaysWhyNot) {

@@ -1,0 +1,29 @@
+// Our operators over the edges of graphs, written with ONNX's own, so that any engine can run them.
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/status.h"
+#include "graph/graph.h"
+
+namespace strata::interop {
+
+struct RewrittenGraph {
+  graph::Graph graph;
+  std::vector<graph::Constant> constants;  ///< that its new nodes read, besides the model's
+};
+
+/// `graph` with SparseProduct, HeadScores, EdgeSoftmax and EdgeSum expressed by nodes of ONNX's own
+/// domain, of opset 13 and not necessarily ones that graph/operators.h knows; all others stay.
+/// `names` are those that values and nodes have already; new ones join them.
+///
+/// Rows of a sparse matrix are padded to the longest one, so a row of d entries among rows of at
+/// most m costs as much as one of m: good for checking, not for speed.
+///
+/// Errors, naming the node: a size that is not known.
+Result<RewrittenGraph> rewrite_graph_attention(const graph::Model& model, const graph::Graph& graph,
+                                               std::set<std::string>& names);
+
+}  // namespace strata::interop
