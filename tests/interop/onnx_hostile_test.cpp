@@ -8,6 +8,7 @@
 
 #include "interop/onnx_import.h"
 #include "onnx_model.h"
+#include "runtime/session.h"
 
 namespace strata::interop {
 namespace {
@@ -154,6 +155,77 @@ TEST(HostileOnnx, ConstantsThatUnfoldToTooMuch) {
   expand.node("Expand", {"one", "shape"}, {"big"});
   expand.node("MatMul", {"x", "big"}, {"y"});
   expect_refused(expand, "take more than 1024 MiB");
+}
+
+/// What `body` adds to the most memory that this process ever had, in MiB.
+int64_t peak_growth(const std::function<void()>& body) {
+  rusage before{};
+  getrusage(RUSAGE_SELF, &before);
+  body();
+  rusage after{};
+  getrusage(RUSAGE_SELF, &after);
+  return (after.ru_maxrss - before.ru_maxrss) / 1024;
+}
+
+TEST(HostileOnnx, SmallConstantsThatMultiply) {
+  const auto refused_in = [](OnnxModel& model, const std::string& last) {
+    model.input("x", {1, 4}).output("y");
+    model.node("MatMul", {"x", last}, {"y"});
+    EXPECT_LT(peak_growth([&] { expect_refused(model, "take more than 1024 MiB"); }), 1200);
+  };
+  OnnxModel doubled;
+  doubled.floats("c0", {1024}, std::vector<float>(1024, 1));
+  for (int i = 0; i < 40; ++i) {
+    const std::string from = "c" + std::to_string(i);
+    set(doubled.node("Concat", {from, from}, {"c" + std::to_string(i + 1)}), "axis", int64_t{0});
+  }
+  refused_in(doubled, "c40");
+
+  OnnxModel outer;
+  outer.floats("row", {1, 1 << 15}, std::vector<float>(1 << 15, 1));
+  outer.floats("column", {1 << 15, 1}, std::vector<float>(1 << 15, 1));
+  outer.node("Add", {"row", "column"}, {"sum"});
+  refused_in(outer, "sum");
+
+  OnnxModel gathered;
+  gathered.floats("row", {1, 1 << 15}, std::vector<float>(1 << 15, 1));
+  gathered.integers("zeros", Ints(1 << 15, 0));
+  gathered.node("Gather", {"row", "zeros"}, {"rows"});
+  refused_in(gathered, "rows");
+
+  OnnxModel chosen;
+  chosen.floats("row", {1, 1 << 15}, std::vector<float>(1 << 15, 1));
+  chosen.floats("column", {1 << 15, 1}, std::vector<float>(1 << 15, 1));
+  chosen.node("Greater", {"row", "column"}, {"yes"});
+  chosen.node("Where", {"yes", "row", "column"}, {"made"});
+  refused_in(chosen, "made");
+}
+
+/// Sizes that no memory holds are refused at once; others where the memory is asked for.
+TEST(HostileOnnx, ActivationsOfAnySize) {
+  const auto with_shape = [](const Ints& shape) {
+    OnnxModel model;
+    model.input("x", {1}).output("y");
+    model.integers("shape", shape);
+    model.node("Expand", {"x", "shape"}, {"large"});
+    model.node("Relu", {"large"}, {"relu"});
+    model.node("ReduceSum", {"relu"}, {"y"});
+    return model;
+  };
+  expect_refused(with_shape({int64_t{1} << 31}), "holds the size 2147483648");
+  expect_refused(with_shape({1 << 30, 1 << 30}), "is too large");
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers end a program that asks for so much";
+#endif
+  const std::string bytes = with_shape({1 << 20, 1 << 20}).bytes();
+  const auto nested =
+      import_onnx_bytes({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}, "test");
+  ASSERT_TRUE(nested.ok()) << nested.status().message();
+  EXPECT_LT(peak_growth([&] {
+              const Status status = runtime::Session::create(*nested, {}).status();
+              EXPECT_EQ(status.code(), StatusCode::kResourceExhausted) << status.message();
+            }),
+            100);
 }
 
 TEST(HostileOnnx, AFewBytesCannotMakeManyObjects) {

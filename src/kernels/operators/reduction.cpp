@@ -55,7 +55,6 @@ class Reach {
       strides[i] = stride;
       stride *= shape[i];
     }
-    offsets_ = {0};
     for (size_t i = 0; i < shape.size(); ++i) {
       if (!reduced[i]) {
         sizes_.push_back(shape[i]);
@@ -63,29 +62,48 @@ class Reach {
         outputs_ *= shape[i];
         continue;
       }
-      Ints longer;
-      for (const int64_t offset : offsets_) {
-        for (int64_t k = 0; k < shape[i]; ++k) longer.push_back(offset + k * strides[i]);
+      count_ *= shape[i];
+      if (inner_stride_ == shape[i] * strides[i]) {  // beside the one before: one longer axis
+        inner_size_ *= shape[i];
+      } else {
+        if (inner_size_ > 1) {
+          outer_sizes_.push_back(inner_size_);
+          outer_strides_.push_back(inner_stride_);
+        }
+        inner_size_ = shape[i];
       }
-      offsets_ = std::move(longer);
+      inner_stride_ = strides[i];
     }
   }
 
   [[nodiscard]] int64_t outputs() const { return outputs_; }
-  [[nodiscard]] const Ints& offsets() const { return offsets_; }
-  [[nodiscard]] int64_t first(int64_t output) const {
+  [[nodiscard]] int64_t count() const { return count_; }  ///< of the elements of one output
+  [[nodiscard]] int64_t first(int64_t output) const { return place(output, sizes_, strides_); }
+  /// Calls visit(element) for those of the output whose first one is at `from`, in row-major order.
+  template <typename Visit>
+  void each(const float* from, Visit visit) const {
+    for (int64_t outer = 0; outer < count_ / inner_size_; ++outer) {
+      const float* row = from + place(outer, outer_sizes_, outer_strides_);
+      for (int64_t k = 0; k < inner_size_; ++k) visit(row[k * inner_stride_]);
+    }
+  }
+
+ private:
+  static int64_t place(int64_t index, const Ints& sizes, const Ints& strides) {
     int64_t place = 0;
-    for (size_t i = sizes_.size(); i-- > 0;) {
-      place += output % sizes_[i] * strides_[i];
-      output /= sizes_[i];
+    for (size_t i = sizes.size(); i-- > 0;) {
+      place += index % sizes[i] * strides[i];
+      index /= sizes[i];
     }
     return place;
   }
 
- private:
-  Ints sizes_, strides_;  ///< of the axes that stay
-  Ints offsets_;
+  Ints sizes_, strides_;              ///< of the axes that stay
+  Ints outer_sizes_, outer_strides_;  ///< of those that go, but for the last
+  int64_t inner_size_ = 1;
+  int64_t inner_stride_ = 0;
   int64_t outputs_ = 1;
+  int64_t count_ = 1;
 };
 
 std::vector<bool> reduced_axes(const OperatorSite& site) {
@@ -106,18 +124,15 @@ class ReduceKernel final : public OperatorKernel {
   Status run(const OperatorData& data, ThreadPool& pool) const override {
     const auto* input = data.input<float>(0);
     auto* output = data.output<float>(0);
-    const auto count = static_cast<double>(reach_.offsets().size());
-    for_ranges(pool, reach_.outputs(), static_cast<int64_t>(reach_.offsets().size()),
-               [&](int64_t begin, int64_t end) {
-                 for (int64_t i = begin; i < end; ++i) {
-                   const float* from = input + reach_.first(i);
-                   double result = Rule().start;
-                   for (const int64_t offset : reach_.offsets()) {
-                     result = Rule::add(result, static_cast<double>(from[offset]));
-                   }
-                   output[i] = static_cast<float>(Rule::finish(result, count));
-                 }
-               });
+    const auto count = static_cast<double>(reach_.count());
+    for_ranges(pool, reach_.outputs(), reach_.count(), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        double result = Rule().start;
+        reach_.each(input + reach_.first(i),
+                    [&](float x) { result = Rule::add(result, static_cast<double>(x)); });
+        output[i] = static_cast<float>(Rule::finish(result, count));
+      }
+    });
     return {};
   }
 
@@ -134,21 +149,16 @@ class LogSumExpKernel final : public OperatorKernel {
   Status run(const OperatorData& data, ThreadPool& pool) const override {
     const auto* input = data.input<float>(0);
     auto* output = data.output<float>(0);
-    for_ranges(pool, reach_.outputs(), static_cast<int64_t>(reach_.offsets().size()),
-               [&](int64_t begin, int64_t end) {
-                 for (int64_t i = begin; i < end; ++i) {
-                   const float* from = input + reach_.first(i);
-                   float largest = -std::numeric_limits<float>::infinity();
-                   for (const int64_t offset : reach_.offsets()) {
-                     largest = std::max(largest, from[offset]);
-                   }
-                   double sum = 0;
-                   for (const int64_t offset : reach_.offsets()) {
-                     sum += std::exp(static_cast<double>(from[offset] - largest));
-                   }
-                   output[i] = largest + static_cast<float>(std::log(sum));
-                 }
-               });
+    for_ranges(pool, reach_.outputs(), reach_.count(), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const float* from = input + reach_.first(i);
+        float largest = -std::numeric_limits<float>::infinity();
+        reach_.each(from, [&](float x) { largest = std::max(largest, x); });
+        double sum = 0;
+        reach_.each(from, [&](float x) { sum += std::exp(static_cast<double>(x - largest)); });
+        output[i] = largest + static_cast<float>(std::log(sum));
+      }
+    });
     return {};
   }
 
@@ -167,10 +177,9 @@ class ArgKernel final : public OperatorKernel {
   Status run(const OperatorData& data, ThreadPool& pool) const override {
     const auto* input = data.input<float>(0);
     auto* output = data.output<int64_t>(0);
-    for_ranges(pool, reach_.outputs(), static_cast<int64_t>(reach_.offsets().size()),
-               [&](int64_t begin, int64_t end) {
-                 for (int64_t i = begin; i < end; ++i) output[i] = best(input + reach_.first(i));
-               });
+    for_ranges(pool, reach_.outputs(), reach_.count(), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) output[i] = best(input + reach_.first(i));
+    });
     return {};
   }
 
@@ -182,13 +191,18 @@ class ArgKernel final : public OperatorKernel {
     return reduced;
   }
   [[nodiscard]] int64_t best(const float* from) const {
-    size_t chosen = 0;
-    for (size_t k = 1; k < reach_.offsets().size(); ++k) {
-      const float value = sign_ * from[reach_.offsets()[k]];
-      const float record = sign_ * from[reach_.offsets()[chosen]];
-      if (value > record || (last_ && value == record)) chosen = k;
-    }
-    return static_cast<int64_t>(chosen);
+    int64_t chosen = 0;
+    int64_t at = 0;
+    float record = 0;
+    reach_.each(from, [&](float x) {
+      const float value = sign_ * x;
+      if (at == 0 || value > record || (last_ && value == record)) {
+        record = value;
+        chosen = at;
+      }
+      ++at;
+    });
+    return chosen;
   }
 
   Reach reach_;
