@@ -1,8 +1,9 @@
 // What a level answers to given inputs, so that any other engine can be compared with the runtime:
 //   strata_level_outputs FILE                          what goes in and comes out, as JSON
-//   strata_level_outputs FILE inputs [SEED] >inputs    inputs that the graph takes, at random
-//   strata_level_outputs FILE LEVEL <inputs >outputs   one inference
-//   strata_level_outputs FILE truth LEVEL <inputs >outputs   the same in double precision, by
+//   strata_level_outputs FILE inputs [COUNT] >inputs   random inputs that the graph takes, COUNT
+//   times strata_level_outputs FILE LEVEL <inputs >outputs   inferences, as long as there are
+//   inputs strata_level_outputs FILE truth LEVEL <inputs >outputs   the same in double precision,
+//   by
 //                                                      libtorch: float64, what floats were float32
 // Options, which come last: --graph NAME, --bind SYMBOL=SIZE, --data GRAPH.npz (inputs of a network
 // that classifies nodes, instead of random ones). Inputs and outputs follow each other in the order
@@ -120,8 +121,7 @@ SizedGraph with_sizes(const graph::Model& model, const graph::Graph& graph,
 }
 
 /// Floats are uniform in -1..1.
-void write_random(const SizedGraph& sized, uint32_t seed) {
-  std::mt19937 random(seed);
+void write_random(const SizedGraph& sized, std::mt19937& random) {
   for (const graph::ValueInfo& input : sized.graph.inputs) {
     const size_t count = elements_of(input);
     if (input.type == DataType::kFloat32) {
@@ -169,20 +169,28 @@ Options parse(const std::vector<std::string>& words, size_t at) {
   return options;
 }
 
-void read(void* data, const graph::ValueInfo& input) {
+/// False where standard input ends before the first byte.
+bool read(void* data, const graph::ValueInfo& input) {
   const size_t bytes = elements_of(input) * graph::element_size(input.type);
-  if (std::fread(data, 1, bytes, stdin) != bytes) {
-    throw Error("standard input is too short for '" + input.name + "'");
-  }
+  const size_t there = std::fread(data, 1, bytes, stdin);
+  if (there == bytes) return true;
+  if (there == 0) return false;
+  throw Error("standard input is too short for '" + input.name + "'");
 }
 
 void run(cli::SessionBuffers& buffers, int level) {
   runtime::Session& session = buffers.session();
-  for (size_t i = 0; i < session.inputs().size(); ++i) read(buffers.input(i), session.inputs()[i]);
-  buffers.run(level);
-  for (size_t i = 0; i < buffers.output_count(); ++i) {
-    const std::span<const float> output = buffers.output(i);
-    write(output.data(), output.size_bytes());
+  while (true) {
+    for (size_t i = 0; i < session.inputs().size(); ++i) {
+      if (read(buffers.input(i), session.inputs()[i])) continue;
+      if (i == 0) return;
+      throw Error("standard input ends before '" + session.inputs()[i].name + "'");
+    }
+    buffers.run(level);
+    for (size_t i = 0; i < buffers.output_count(); ++i) {
+      const std::span<const float> output = buffers.output(i);
+      write(output.data(), output.size_bytes());
+    }
   }
 }
 
@@ -195,21 +203,23 @@ void run_in_double(const format::Reader& reader, const SizedGraph& sized, int le
   };
   train::LevelTensors parameters = train::level_tensors(nested, level);
   for (at::Tensor& tensor : parameters) tensor = widened(tensor);
-  std::vector<at::Tensor> inputs;
-  for (const graph::ValueInfo& input : sized.graph.inputs) {
-    std::vector<int64_t> shape;
-    for (const graph::Dim& dim : input.shape) shape.push_back(dim.value());
-    at::Tensor tensor = at::empty(shape, train::scalar_type(input.type));
-    read(tensor.data_ptr(), input);
-    inputs.push_back(widened(tensor));
-  }
   const at::NoGradGuard no_grad;
   const train::Executor executor(nested.model, sized.graph);
-  for (const at::Tensor& output :
-       executor.forward(inputs, {&parameters, 1}, executor.fixed_route(0), {})) {
-    if (!at::isFloatingType(output.scalar_type())) continue;
-    const at::Tensor all = output.to(at::kDouble).contiguous();
-    write(all.data_ptr(), static_cast<size_t>(all.numel()) * sizeof(double));
+  while (true) {
+    std::vector<at::Tensor> inputs;
+    for (const graph::ValueInfo& input : sized.graph.inputs) {
+      std::vector<int64_t> shape;
+      for (const graph::Dim& dim : input.shape) shape.push_back(dim.value());
+      at::Tensor tensor = at::empty(shape, train::scalar_type(input.type));
+      if (!read(tensor.data_ptr(), input)) return;
+      inputs.push_back(widened(tensor));
+    }
+    for (const at::Tensor& output :
+         executor.forward(inputs, {&parameters, 1}, executor.fixed_route(0), {})) {
+      if (!at::isFloatingType(output.scalar_type())) continue;
+      const at::Tensor all = output.to(at::kDouble).contiguous();
+      write(all.data_ptr(), static_cast<size_t>(all.numel()) * sizeof(double));
+    }
   }
 }
 
@@ -224,8 +234,8 @@ void run_in_double(const format::Reader&, const SizedGraph&, int) {
 void run(const std::vector<std::string>& words) {
   const auto reader = value_or_throw(format::Reader::open(words.at(0)));
   const bool asked = words.size() > 1 && !words[1].starts_with("--");
-  const bool seeded = asked && words.size() > 2 && !words[2].starts_with("--");
-  Options options = parse(words, 1U + (asked ? 1U : 0U) + (seeded ? 1U : 0U));
+  const bool numbered = asked && words.size() > 2 && !words[2].starts_with("--");
+  Options options = parse(words, 1U + (asked ? 1U : 0U) + (numbered ? 1U : 0U));
   std::unique_ptr<cli::NodeInputs> nodes;
   if (!options.data.empty()) {
     nodes = std::make_unique<cli::NodeInputs>(options.data, *reader);
@@ -256,8 +266,9 @@ void run(const std::vector<std::string>& words) {
   if (graph == nullptr) throw Error("there is no graph '" + options.session.graph + "'");
   const auto sized = [&] { return with_sizes(model, *graph, options.session.bindings); };
   if (words[1] == "inputs") {
-    const auto seed = static_cast<uint32_t>(seeded ? std::atoi(words[2].c_str()) : 1);
-    write_random(sized(), seed);
+    std::mt19937 random(1);
+    const SizedGraph all = sized();
+    for (int i = numbered ? std::atoi(words[2].c_str()) : 1; i > 0; --i) write_random(all, random);
   } else if (words[1] == "truth") {
     run_in_double(*reader, sized(), std::atoi(words.at(2).c_str()));
   } else {
@@ -273,7 +284,7 @@ int main(int argc, char** argv) try {
   if (argc < 2) {
     std::fprintf(
         stderr,
-        "usage: strata_level_outputs FILE [LEVEL | truth LEVEL | inputs [SEED]] [OPTIONS]\n");
+        "usage: strata_level_outputs FILE [LEVEL | truth LEVEL | inputs [COUNT]] [OPTIONS]\n");
     return 2;
   }
   strata::run(std::vector<std::string>(argv + 1, argv + argc));

@@ -51,16 +51,20 @@ const run = (program, words, input) =>
 const sizes = [...options.bind.split(",").filter((text) => text).flatMap((text) => ["--bind", text]),
                ...(options.data ? ["--data", options.data] : [])];
 
-/** Raw memory as arrays of the types that `values` have. */
+/** Raw memory as arrays of the types that `values` have, a list of them for each inference. */
 function split(bytes, values) {
+  const all = [];
   let offset = bytes.byteOffset;
-  return values.map(({ type, shape }) => {
-    const count = shape.reduce((a, b) => a * b, 1);
-    const size = count * arrays[type].BYTES_PER_ELEMENT;
-    const array = new arrays[type](bytes.buffer.slice(offset, offset + size));
-    offset += size;
-    return array;
-  });
+  while (offset < bytes.byteOffset + bytes.length) {
+    all.push(values.map(({ type, shape }) => {
+      const count = shape.reduce((a, b) => a * b, 1);
+      const size = count * arrays[type].BYTES_PER_ELEMENT;
+      const array = new arrays[type](bytes.buffer.slice(offset, offset + size));
+      offset += size;
+      return array;
+    }));
+  }
+  return all;
 }
 
 const largest = (values) => values.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
@@ -80,29 +84,29 @@ async function compare(model, graph, level, onnx) {
   const session = await ort.InferenceSession.create(onnx);
   const result = { difference: 0, sameTop: true, ours: 0, theirs: 0 };
   const floats = graph.outputs.filter((output) => output.type === "float32");
-  for (let seed = 1; seed <= (options.data ? 1 : INPUTS); seed++) {
-    const input = run(levelOutputs, [model, "inputs", String(seed), ...words]);
+  const nameOf = (output) =>
+    session.outputNames.includes(output.name) ? output.name : session.outputNames[graph.outputs.indexOf(output)];
+  const bytes = run(levelOutputs, [model, "inputs", ...(options.data ? [] : [String(INPUTS)]), ...words]);
+  const ours = split(run(levelOutputs, [model, String(level), ...words], bytes), floats);
+  let truth;
+  for (const [sample, inputs] of split(bytes, graph.inputs).entries()) {
     const feeds = {};
-    split(input, graph.inputs).forEach((values, i) => {
+    inputs.forEach((values, i) => {
       const { name, type, shape } = graph.inputs[i];
       feeds[session.inputNames.includes(name) ? name : session.inputNames[i]] = new ort.Tensor(type, values, shape);
     });
     const theirs = await session.run(feeds);
-    const ours = split(run(levelOutputs, [model, String(level), ...words], input), floats);
-    const nameOf = (output) =>
-      session.outputNames.includes(output.name) ? output.name : session.outputNames[graph.outputs.indexOf(output)];
-    let truth;
     floats.forEach((output, i) => {
       const expected = theirs[nameOf(output)].data;
-      const actual = ours[i];
+      const actual = ours[sample][i];
       const width = output.shape.length > 1 ? output.shape[output.shape.length - 1] : expected.length;
       const relative = distance(actual, expected);
       result.difference = Number.isNaN(relative) ? NaN : Math.max(result.difference, relative);
       if (!(relative <= TOLERANCE)) {
-        truth ??= split(run(levelOutputs, [model, "truth", String(level), ...words], input),
+        truth ??= split(run(levelOutputs, [model, "truth", String(level), ...words], bytes),
                         floats.map((value) => ({ ...value, type: "float64" })));
-        result.ours = Math.max(result.ours, distance(actual, truth[i]));
-        result.theirs = Math.max(result.theirs, distance(expected, truth[i]));
+        result.ours = Math.max(result.ours, distance(actual, truth[sample][i]));
+        result.theirs = Math.max(result.theirs, distance(expected, truth[sample][i]));
       }
       const scale = largest(expected);
       for (let row = 0; row < expected.length; row += width) {
