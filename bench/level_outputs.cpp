@@ -5,6 +5,8 @@
 //   inputs strata_level_outputs FILE truth LEVEL <inputs >outputs   the same in double precision,
 //   by
 //                                                      libtorch: float64, what floats were float32
+//   strata_level_outputs FILE random OUT               the network with levels of 30 and 60 % of
+//                                                      random weights, as another .strata file
 // Options, which come last: --graph NAME, --bind SYMBOL=SIZE, --data GRAPH.npz (inputs of a network
 // that classifies nodes, instead of random ones). Inputs and outputs follow each other in the order
 // of the graph's, raw, row-major, each of its own type. bench/onnxruntime.mjs is what uses it.
@@ -21,6 +23,8 @@
 #include <nlohmann/json.hpp>
 
 #include "format/reader.h"
+#include "format/writer.h"
+#include "sparse/random.h"
 #include "tools/strata/import_options.h"
 #include "tools/strata/node_inputs.h"
 #include "tools/strata/session_buffers.h"
@@ -145,6 +149,15 @@ void write_random(const SizedGraph& sized, std::mt19937& random) {
   }
 }
 
+void write_random_levels(const format::Reader& reader, const std::string& path) {
+  const std::vector<sparse::LevelBudget> levels = {{.weights = 0.3, .flops = {}},
+                                                   {.weights = 0.6, .flops = {}}};
+  sparse::NestedModel nested = value_or_throw(sparse::random_nested_model(
+      reader.model(), levels, sparse::AllocationMethod::kUniform, /*seed=*/1));
+  throw_if_error(sparse::fold_normalisation(nested));
+  throw_if_error(format::write(path, nested));
+}
+
 struct Options {
   runtime::SessionOptions session;
   std::string data;
@@ -260,6 +273,10 @@ void run(const std::vector<std::string>& words) {
     std::printf("%s\n", all.dump().c_str());
     return;
   }
+  if (words[1] == "random") {
+    write_random_levels(*reader, words.at(2));
+    return;
+  }
   const graph::Graph* graph = options.session.graph.empty()
                                   ? &model.graphs.front()
                                   : model.find_graph(options.session.graph);
@@ -282,9 +299,9 @@ void run(const std::vector<std::string>& words) {
 
 int main(int argc, char** argv) try {
   if (argc < 2) {
-    std::fprintf(
-        stderr,
-        "usage: strata_level_outputs FILE [LEVEL | truth LEVEL | inputs [COUNT]] [OPTIONS]\n");
+    std::fprintf(stderr,
+                 "usage: strata_level_outputs FILE [LEVEL | truth LEVEL | inputs [COUNT] | random "
+                 "OUT] [OPTIONS]\n");
     return 2;
   }
   strata::run(std::vector<std::string>(argv + 1, argv + argc));

@@ -11,7 +11,8 @@
 //                              [--data GRAPH.npz] MODEL.strata MODEL.onnx FOLDER ...
 //
 // A .strata file is taken as it is, graph by graph. An .onnx file is nested by magnitude at --levels
-// (values do not matter here) after the whole network has been compared with the original. Prints
+// after the whole network has been compared with the original; besides, its architecture is compared
+// with random weights, because those of the onnx project's test networks are all alike. Prints
 // per level, over several random inputs (or those of GRAPH.npz), the largest difference relative to
 // the largest output, and whether the largest number of every row of an output is at the same place;
 // exit code 1 if a difference is above 1e-4, a place differs, or a network cannot be run. --bind
@@ -138,26 +139,33 @@ function tell(name, what, { difference, sameTop, ours, theirs }) {
               `${sameTop ? "same" : "OTHER"} top-1, ${equal ? "equal" : "DIFFERENT"}`);
 }
 
+async function checkLevels(model, name, folder) {
+  const { levels, graphs } = factsOf(model);
+  for (const graph of graphs) {
+    for (let level = 0; level < levels; level++) {
+      const onnx = join(folder, "level.onnx");
+      run(strata, ["export", model, "--level", String(level), "--graph", graph.name, "-q", "-o", onnx]);
+      const what = graphs.length > 1 ? `${graph.name}, level ${level}` : `level ${level}`;
+      tell(name, what, await compare(model, graph, level, onnx));
+    }
+  }
+}
+
 async function check(file, folder) {
   const name = basename(file);
-  let model = file;
   try {
-    if (file.endsWith(".onnx")) {
-      const dense = join(folder, "dense.strata");
-      run(strata, ["import", file, "-q", "-o", dense]);
-      tell(name, "dense and original", await compare(dense, factsOf(dense).graphs[0], 0, file));
-      model = join(folder, "nested.strata");
-      run(strata, ["compress", dense, "--levels", options.levels, "--method", "magnitude", "--threads", "1", "-q", "-o", model]);
+    if (!file.endsWith(".onnx")) {
+      await checkLevels(file, name, folder);
+      return;
     }
-    const { levels, graphs } = factsOf(model);
-    for (const graph of graphs) {
-      for (let level = 0; level < levels; level++) {
-        const onnx = join(folder, "level.onnx");
-        run(strata, ["export", model, "--level", String(level), "--graph", graph.name, "-q", "-o", onnx]);
-        const what = graphs.length > 1 ? `${graph.name}, level ${level}` : `level ${level}`;
-        tell(name, what, await compare(model, graph, level, onnx));
-      }
-    }
+    const dense = join(folder, "dense.strata");
+    run(strata, ["import", file, "-q", "-o", dense]);
+    tell(name, "dense and original", await compare(dense, factsOf(dense).graphs[0], 0, file));
+    const nested = join(folder, "nested.strata");
+    run(strata, ["compress", dense, "--levels", options.levels, "--method", "magnitude", "--threads", "1", "-q", "-o", nested]);
+    await checkLevels(nested, name, folder);
+    run(levelOutputs, [dense, "random", nested]);
+    await checkLevels(nested, `${name}, random weights`, folder);
   } catch (error) {
     process.exitCode = 1;
     console.log(`${name}: FAILED: ${String(error.stderr || error.message).trim().split("\n").pop()}`);
