@@ -1,5 +1,6 @@
 // Translates a graph and one level of its parameters to onnx.ModelProto. Node semantics are ONNX's
-// already; only what opset 13 words differently is rewritten here (Pad, BatchNormalization).
+// already, or become so in onnx_lowering; only what opset 13 words differently is rewritten here
+// (Pad, BatchNormalization, Dropout).
 #include "interop/onnx_export.h"
 
 #include <algorithm>
@@ -16,6 +17,7 @@
 
 #include "core/file.h"
 #include "graph/graph.h"
+#include "interop/onnx_lowering.h"
 #include "sparse/nested.h"
 
 namespace strata::interop {
@@ -151,6 +153,7 @@ struct AttributeWriter {
 bool left_out(const graph::Node& node, std::string_view attribute) {
   if (node.op_type == "Pad") return attribute == "pads" || attribute == "value";
   if (node.op_type == "ReduceSum") return attribute == "axes";
+  if (node.op_type == "Dropout") return attribute == "ratio";
   if (node.op_type == "BatchNormalization") {
     return attribute == "spatial" || attribute == "training_mode";
   }
@@ -169,23 +172,28 @@ void add_node(const graph::Node& node, onnx::GraphProto& graph, std::set<std::st
     attribute.set_name(name);
     std::visit(AttributeWriter{attribute}, value);
   }
-  const auto add_list = [&](const char* attribute) {
+  const auto add_input = [&](const char* attribute) {
     std::string input = node.name + "." + attribute;
     while (!names.insert(input).second) input += '_';
+    proto.add_input(input);
+    return input;
+  };
+  const auto add_list = [&](const char* attribute) {
     const std::vector<int64_t> values = node.attribute_ints(attribute, {});
     const auto count = static_cast<int64_t>(values.size());
-    add_initializer<int64_t>(graph, input, {&count, 1}, onnx::TensorProto::INT64, values);
-    proto.add_input(input);
+    add_initializer<int64_t>(graph, add_input(attribute), {&count, 1}, onnx::TensorProto::INT64,
+                             values);
+  };
+  const auto add_number = [&](const char* attribute, float value) {
+    add_initializer<float>(graph, add_input(attribute), {}, onnx::TensorProto::FLOAT, {&value, 1});
   };
   if (node.op_type == "Pad") {
     add_list("pads");
     if (const float value = node.attribute_float("value", 0); value != 0) {
-      std::string input = node.name + ".value";
-      while (!names.insert(input).second) input += '_';
-      add_initializer<float>(graph, input, {}, onnx::TensorProto::FLOAT, {&value, 1});
-      proto.add_input(input);
+      add_number("value", value);
     }
   }
+  if (node.op_type == "Dropout") add_number("ratio", node.attribute_float("ratio", 0.5F));
   if (node.op_type == "ReduceSum" && node.attributes.contains("axes")) add_list("axes");
 }
 
@@ -230,6 +238,8 @@ Result<std::string> export_onnx(const sparse::NestedModel& nested, int level,
                           choose_graph(nested.model, options.graph));
   const std::vector<const graph::Parameter*> parameters = used_parameters(nested.model, *graph);
   STRATA_RETURN_IF_ERROR(check_size(nested.model, parameters));
+  std::set<std::string> names = value_names(nested.model, *graph);
+  STRATA_ASSIGN_OR_RETURN(const LoweredGraph lowered, lower_to_onnx(nested.model, *graph, names));
 
   onnx::ModelProto proto;
   proto.set_ir_version(kIrVersion);
@@ -262,8 +272,8 @@ Result<std::string> export_onnx(const sparse::NestedModel& nested, int level,
   for (const graph::Constant& constant : nested.model.constants) {
     if (reads(*graph, constant.name)) add_constant(target, constant);
   }
-  std::set<std::string> names = value_names(nested.model, *graph);
-  for (const graph::Node& node : graph->nodes) add_node(node, target, names);
+  for (const graph::Constant& constant : lowered.constants) add_constant(target, constant);
+  for (const graph::Node& node : lowered.graph.nodes) add_node(node, target, names);
 
   std::string bytes;
   if (!proto.SerializeToString(&bytes)) {

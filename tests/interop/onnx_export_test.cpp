@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <set>
 
 #include <gtest/gtest.h>
 #include <onnx/checker.h>
@@ -15,6 +16,9 @@
 #include <rapidcheck/gtest.h>
 
 #include "graph/builder.h"
+#include "interop/onnx_lowering.h"
+#include "models/gat.h"
+#include "models/gnmt.h"
 #include "models/resnet.h"
 #include "sparse/random.h"
 
@@ -200,6 +204,58 @@ TEST(OnnxExport, ErrorsNameWhatIsMissing) {
   nested.weights.erase("fc.weight");
   EXPECT_EQ(export_onnx(nested, 0, {.graph = "again"}).status().code(),
             StatusCode::kInvalidArgument);
+}
+
+/// One level of random weights.
+sparse::NestedModel random_level(const graph::Model& model) {
+  const std::vector<sparse::LevelBudget> levels = {{.weights = 0.5, .flops = {}}};
+  Result<sparse::NestedModel> nested =
+      sparse::random_nested_model(model, levels, sparse::AllocationMethod::kUniform, 7);
+  EXPECT_TRUE(nested.ok()) << nested.status().message();
+  return std::move(nested).value();
+}
+
+TEST(OnnxExport, GraphAttentionIsSaidInOnnxsOwnOperators) {
+  for (const char* name : {"gat", "gat-8-output-heads"}) {
+    models::GatConfig config = *models::gat_config(name);
+    config.features = 12;
+    config.classes = 3;
+    const sparse::NestedModel nested = random_level(*models::gat(config));
+    const onnx::ModelProto proto = exported(nested, 0);
+    EXPECT_NO_THROW(onnx::checker::check_model(proto)) << name;
+    for (const onnx::NodeProto& node : proto.graph().node()) EXPECT_EQ(node.domain(), "");
+    EXPECT_EQ(proto.opset_import_size(), 1);
+  }
+}
+
+TEST(OnnxExport, BothGraphsOfATranslatorAreAccepted) {
+  models::GnmtConfig config;
+  config.vocabulary = 20;
+  config.width = 8;
+  config.encoder_layers = config.decoder_layers = 3;
+  const sparse::NestedModel nested = random_level(*models::gnmt(config));
+  for (const char* graph : {"encode", "decode"}) {
+    const Result<std::string> bytes = export_onnx(nested, 0, {.graph = graph});
+    ASSERT_TRUE(bytes.ok()) << bytes.status().message();
+    onnx::ModelProto proto;
+    ASSERT_TRUE(proto.ParseFromString(*bytes));
+    EXPECT_NO_THROW(onnx::checker::check_model(proto)) << graph;
+  }
+}
+
+TEST(OnnxExport, OperatorsThatOnnxCannotSayAreRefused) {
+  graph::Model model;
+  model.name = "points";
+  graph::GraphBuilder builder(model, "main");
+  builder.input("x", {2, 3});
+  builder.output(builder.node("relu", "Relu", {"x"}), "y", {2, 3});
+  builder.finish();
+  graph::Graph graph = model.graphs[0];
+  graph.nodes.push_back({"sample", "Sample", std::string(graph::kStrataDomain), {"y"}, {"z"}, {}});
+  std::set<std::string> names;
+  // Shape inference, which comes first, does not know it either.
+  EXPECT_NE(lower_to_onnx(model, graph, names).status().message().find("node 'sample' (Sample)"),
+            std::string::npos);
 }
 
 TEST(OnnxExport, WritesAFileOrSaysWhyNot) {
