@@ -2,11 +2,9 @@
 // its own.
 #include <algorithm>
 #include <atomic>
-#include <exception>
-#include <mutex>
-#include <thread>
 #include <utility>
 
+#include "tools/strata/each_sample.h"
 #include "tools/strata/evaluation.h"
 #include "tools/strata/image_loading.h"
 #include "train/data/dataset.h"
@@ -62,47 +60,24 @@ ImageEvaluator::Figure ImageEvaluator::measure(int64_t limit, std::span<const ui
 
 int64_t ImageEvaluator::count_correct(std::span<const int64_t> indices,
                                       std::span<const uint8_t> route, Progress& progress) {
-  std::atomic<size_t> next{0};
-  std::atomic<int64_t> correct{0};
-  std::atomic<bool> failed{false};
-  std::exception_ptr failure;
-  std::mutex failure_lock;
-
-  const auto work = [&](runtime::Session& session, bool reports) {
-    try {
-      std::vector<float> image(static_cast<size_t>(input_.shape.elements()));
-      std::vector<float> logits(static_cast<size_t>(input_.classes));
-      const runtime::InputView input{image};
-      const runtime::OutputView output{logits};
-      size_t reported = 0;
-      while (!failed) {
-        const size_t at = next.fetch_add(1);
-        if (at >= indices.size()) break;
-        stop_if_interrupted();
-        data::to_float(*dataset_, indices.subspan(at, 1), input_.normalisation, image.data());
-        throw_if_error(session.run_route({&input, 1}, {&output, 1}, route));
-        const auto largest = std::max_element(logits.begin(), logits.end()) - logits.begin();
-        if (largest == dataset_->labels[static_cast<size_t>(indices[at])]) ++correct;
-        if (reports) {
-          progress.advance(static_cast<int64_t>(at + 1 - reported));
-          reported = at + 1;
-        }
-      }
-      if (reports) progress.advance(static_cast<int64_t>(indices.size() - reported));
-    } catch (...) {
-      const std::lock_guard guard(failure_lock);
-      if (!failed.exchange(true)) failure = std::current_exception();
-    }
+  struct Buffers {
+    std::vector<float> image, logits;
   };
-
-  {
-    std::vector<std::jthread> threads;
-    for (size_t t = 1; t < sessions_.size(); ++t) {
-      threads.emplace_back([&, t] { work(*sessions_[t], false); });
-    }
-    work(*sessions_.front(), true);
+  std::vector<Buffers> buffers(sessions_.size());
+  for (Buffers& one : buffers) {
+    one.image.resize(static_cast<size_t>(input_.shape.elements()));
+    one.logits.resize(static_cast<size_t>(input_.classes));
   }
-  if (failure) std::rethrow_exception(failure);
+  std::atomic<int64_t> correct{0};
+  for_each_sample(indices.size(), sessions_.size(), progress, [&](size_t at, size_t worker) {
+    auto& [image, logits] = buffers[worker];
+    data::to_float(*dataset_, indices.subspan(at, 1), input_.normalisation, image.data());
+    const runtime::InputView input{image};
+    const runtime::OutputView output{logits};
+    throw_if_error(sessions_[worker]->run_route({&input, 1}, {&output, 1}, route));
+    const auto largest = std::max_element(logits.begin(), logits.end()) - logits.begin();
+    if (largest == dataset_->labels[static_cast<size_t>(indices[at])]) ++correct;
+  });
   return correct;
 }
 
