@@ -7,13 +7,16 @@
 //
 // Then, for any files, or folders of them:
 //
-//   node bench/onnxruntime.mjs [--ort DIR] [--levels 30,60] MODEL.strata MODEL.onnx FOLDER ...
+//   node bench/onnxruntime.mjs [--ort DIR] [--levels 30,60] [--bind SYMBOL=SIZE,...]
+//                              [--data GRAPH.npz] MODEL.strata MODEL.onnx FOLDER ...
 //
-// A .strata file is taken as it is. An .onnx file is nested by magnitude at --levels (values do not
-// matter here) after the whole network has been compared with the original. Prints per level, over
-// several random inputs, the largest difference relative to the largest output, and whether the
-// largest output is at the same place; exit code 1 if a difference is above 1e-4, a place differs,
-// or a network cannot be run. --ort is the package's folder (build/npm/node_modules/onnxruntime-node).
+// A .strata file is taken as it is, graph by graph. An .onnx file is nested by magnitude at --levels
+// (values do not matter here) after the whole network has been compared with the original. Prints
+// per level, over several random inputs (or those of GRAPH.npz), the largest difference relative to
+// the largest output, and whether the largest number of every row of an output is at the same place;
+// exit code 1 if a difference is above 1e-4, a place differs, or a network cannot be run. --bind
+// gives sizes that a model leaves open. --ort is the package's folder
+// (build/npm/node_modules/onnxruntime-node).
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -26,9 +29,9 @@ const INPUTS = 4;
 const root = fileURLToPath(new URL("..", import.meta.url));
 const strata = join(root, "build/release/tools/strata/strata");
 const levelOutputs = join(root, "build/release/bench/strata_level_outputs");
-const arrays = { float32: Float32Array, int64: BigInt64Array, int32: Int32Array, uint8: Uint8Array, int8: Int8Array, bool: Uint8Array };
+const arrays = { float64: Float64Array, float32: Float32Array, int64: BigInt64Array, int32: Int32Array, uint8: Uint8Array, int8: Int8Array, bool: Uint8Array };
 
-const options = { ort: join(root, "build/npm/node_modules/onnxruntime-node"), levels: "30,60" };
+const options = { ort: join(root, "build/npm/node_modules/onnxruntime-node"), levels: "30,60", bind: "", data: "" };
 const files = [];
 for (let i = 2; i < process.argv.length; i++) {
   const name = process.argv[i].replace(/^--/, "");
@@ -37,7 +40,7 @@ for (let i = 2; i < process.argv.length; i++) {
   else files.length = 0, i = process.argv.length;
 }
 if (files.length === 0) {
-  console.error("usage: node bench/onnxruntime.mjs [--ort DIR] [--levels P,...] MODEL.strata|MODEL.onnx|FOLDER ...");
+  console.error("usage: node bench/onnxruntime.mjs [--ort DIR] [--levels P,...] [--bind SYMBOL=SIZE,...] [--data GRAPH.npz] MODEL.strata|MODEL.onnx|FOLDER ...");
   process.exit(2);
 }
 const ort = createRequire(import.meta.url)(resolve(options.ort));
@@ -45,67 +48,89 @@ const ort = createRequire(import.meta.url)(resolve(options.ort));
 const run = (program, words, input) =>
   execFileSync(program, words, { input, stdio: ["pipe", "pipe", "pipe"], maxBuffer: 1 << 30 });
 
-/** Uniform in -1..1, the same on every run (Lehmer's generator, Park and Miller 1988); small
- * natural numbers for integers, which are mostly indices. */
-function randomInput({ type, shape }, seed) {
-  const count = shape.reduce((a, b) => a * b, 1);
-  const values = new arrays[type](count);
-  let state = seed;
-  for (let i = 0; i < count; i++) {
-    state = (state * 48271) % 2147483647;
-    if (type === "float32") values[i] = (2 * state) / 2147483647 - 1;
-    else values[i] = type === "int64" ? BigInt(state & 1) : state & 1;
-  }
-  return values;
+const sizes = [...options.bind.split(",").filter((text) => text).flatMap((text) => ["--bind", text]),
+               ...(options.data ? ["--data", options.data] : [])];
+
+/** Raw memory as arrays of the types that `values` have. */
+function split(bytes, values) {
+  let offset = bytes.byteOffset;
+  return values.map(({ type, shape }) => {
+    const count = shape.reduce((a, b) => a * b, 1);
+    const size = count * arrays[type].BYTES_PER_ELEMENT;
+    const array = new arrays[type](bytes.buffer.slice(offset, offset + size));
+    offset += size;
+    return array;
+  });
 }
 
-/** One level of ours beside one ONNX file: the largest relative difference, and the top-1. */
-async function compare(model, level, onnx) {
-  const facts = JSON.parse(run(levelOutputs, [model]));
+const largest = (values) => values.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
+
+/** The largest difference, relative to the largest number of `reference`. */
+function distance(values, reference) {
+  if (values.length !== reference.length) return NaN;
+  const difference = reference.reduce((a, b, i) => Math.max(a, Math.abs(values[i] - b)), 0);
+  return difference / Math.max(largest(reference), 1e-30);
+}
+
+/** One level of a graph of ours beside one ONNX file: the largest relative difference, and whether
+ * rows have their largest number at the same place. */
+async function compare(model, graph, level, onnx) {
+  const words = ["--graph", graph.name, ...sizes];
   // The dense network's export may have been simplified by the engine; we compare plain arithmetic.
   const session = await ort.InferenceSession.create(onnx);
-  const result = { difference: 0, sameTop: true };
-  for (let seed = 1; seed <= INPUTS; seed++) {
-    const inputs = facts.inputs.map((input, i) => randomInput(input, seed + 100 * i));
+  const result = { difference: 0, sameTop: true, ours: 0, theirs: 0 };
+  const floats = graph.outputs.filter((output) => output.type === "float32");
+  for (let seed = 1; seed <= (options.data ? 1 : INPUTS); seed++) {
+    const input = run(levelOutputs, [model, "inputs", String(seed), ...words]);
     const feeds = {};
-    facts.inputs.forEach((input, i) => {
-      feeds[session.inputNames[i]] = new ort.Tensor(input.type, inputs[i], input.shape);
+    split(input, graph.inputs).forEach((values, i) => {
+      const { name, type, shape } = graph.inputs[i];
+      feeds[session.inputNames.includes(name) ? name : session.inputNames[i]] = new ort.Tensor(type, values, shape);
     });
     const theirs = await session.run(feeds);
-    const bytes = run(levelOutputs, [model, String(level)],
-                      Buffer.concat(inputs.map((a) => Buffer.from(a.buffer))));
-    let offset = 0;
-    facts.outputs.forEach((output, i) => {
-      if (output.type !== "float32") return;
-      const expected = theirs[session.outputNames[i]].data;
-      const actual = new Float32Array(bytes.buffer.slice(bytes.byteOffset + offset,
-                                                         bytes.byteOffset + offset + 4 * expected.length));
-      offset += 4 * expected.length;
-      let difference = 0;
-      let scale = 0;
-      let top = 0;
-      for (let j = 0; j < expected.length; j++) {
-        difference = Math.max(difference, Math.abs(actual[j] - expected[j]));
-        scale = Math.max(scale, Math.abs(expected[j]));
-        if (actual[j] > actual[top]) top = j;
-      }
-      const relative = difference / Math.max(scale, 1e-30);
+    const ours = split(run(levelOutputs, [model, String(level), ...words], input), floats);
+    const nameOf = (output) =>
+      session.outputNames.includes(output.name) ? output.name : session.outputNames[graph.outputs.indexOf(output)];
+    let truth;
+    floats.forEach((output, i) => {
+      const expected = theirs[nameOf(output)].data;
+      const actual = ours[i];
+      const width = output.shape.length > 1 ? output.shape[output.shape.length - 1] : expected.length;
+      const relative = distance(actual, expected);
       result.difference = Number.isNaN(relative) ? NaN : Math.max(result.difference, relative);
-      // Values that are equal but for rounding have no order.
-      const best = expected.reduce((a, b) => Math.max(a, b), -Infinity);
-      if (best - expected[top] > TOLERANCE * scale) result.sameTop = false;
+      if (!(relative <= TOLERANCE)) {
+        truth ??= split(run(levelOutputs, [model, "truth", String(level), ...words], input),
+                        floats.map((value) => ({ ...value, type: "float64" })));
+        result.ours = Math.max(result.ours, distance(actual, truth[i]));
+        result.theirs = Math.max(result.theirs, distance(expected, truth[i]));
+      }
+      const scale = largest(expected);
+      for (let row = 0; row < expected.length; row += width) {
+        let top = row;
+        let best = row;
+        for (let j = row; j < row + width; j++) {
+          if (actual[j] > actual[top]) top = j;
+          if (expected[j] > expected[best]) best = j;
+        }
+        // Values that are equal but for rounding have no order.
+        if (expected[best] - expected[top] > TOLERANCE * scale) result.sameTop = false;
+      }
     });
   }
   await session.release?.();
   return result;
 }
 
+const factsOf = (model) => JSON.parse(run(levelOutputs, [model, ...sizes]));
+
 let compared = 0;
-function tell(name, what, { difference, sameTop }) {
-  const equal = difference <= TOLERANCE && sameTop;  // NaN is a difference too
+function tell(name, what, { difference, sameTop, ours, theirs }) {
+  const near = difference <= TOLERANCE;  // NaN is a difference too
+  const equal = sameTop && (near || ours <= theirs);
   if (!equal) process.exitCode = 1;
   compared++;
-  console.log(`${name}, ${what}: largest relative difference ${difference.toExponential(2)}, ` +
+  const truth = near ? "" : ` (to double precision: ours ${ours.toExponential(2)}, ONNX Runtime ${theirs.toExponential(2)})`;
+  console.log(`${name}, ${what}: largest relative difference ${difference.toExponential(2)}${truth}, ` +
               `${sameTop ? "same" : "OTHER"} top-1, ${equal ? "equal" : "DIFFERENT"}`);
 }
 
@@ -116,15 +141,18 @@ async function check(file, folder) {
     if (file.endsWith(".onnx")) {
       const dense = join(folder, "dense.strata");
       run(strata, ["import", file, "-q", "-o", dense]);
-      tell(name, "dense and original", await compare(dense, 0, file));
+      tell(name, "dense and original", await compare(dense, factsOf(dense).graphs[0], 0, file));
       model = join(folder, "nested.strata");
       run(strata, ["compress", dense, "--levels", options.levels, "--method", "magnitude", "--threads", "1", "-q", "-o", model]);
     }
-    const { levels } = JSON.parse(run(levelOutputs, [model]));
-    for (let level = 0; level < levels; level++) {
-      const onnx = join(folder, "level.onnx");
-      run(strata, ["export", model, "--level", String(level), "-q", "-o", onnx]);
-      tell(name, `level ${level}`, await compare(model, level, onnx));
+    const { levels, graphs } = factsOf(model);
+    for (const graph of graphs) {
+      for (let level = 0; level < levels; level++) {
+        const onnx = join(folder, "level.onnx");
+        run(strata, ["export", model, "--level", String(level), "--graph", graph.name, "-q", "-o", onnx]);
+        const what = graphs.length > 1 ? `${graph.name}, level ${level}` : `level ${level}`;
+        tell(name, what, await compare(model, graph, level, onnx));
+      }
     }
   } catch (error) {
     process.exitCode = 1;

@@ -1,5 +1,6 @@
 // Translates a graph and one level of its parameters to onnx.ModelProto. Node semantics are ONNX's
-// already; only what opset 13 words differently is rewritten here (Pad, BatchNormalization).
+// already, or become so in onnx_lowering; only what opset 13 words differently is rewritten here
+// (Pad, BatchNormalization, Dropout).
 #include "interop/onnx_export.h"
 
 #include <algorithm>
@@ -16,6 +17,7 @@
 
 #include "core/file.h"
 #include "graph/graph.h"
+#include "interop/onnx_lowering.h"
 #include "interop/onnx_point_sets.h"
 #include "sparse/nested.h"
 
@@ -171,23 +173,28 @@ void add_node(const graph::Node& node, onnx::GraphProto& graph, std::set<std::st
     attribute.set_name(name);
     std::visit(AttributeWriter{attribute}, value);
   }
-  const auto add_list = [&](const char* attribute) {
+  const auto add_input = [&](const char* attribute) {
     std::string input = node.name + "." + attribute;
     while (!names.insert(input).second) input += '_';
+    proto.add_input(input);
+    return input;
+  };
+  const auto add_list = [&](const char* attribute) {
     const std::vector<int64_t> values = node.attribute_ints(attribute, {});
     const auto count = static_cast<int64_t>(values.size());
-    add_initializer<int64_t>(graph, input, {&count, 1}, onnx::TensorProto::INT64, values);
-    proto.add_input(input);
+    add_initializer<int64_t>(graph, add_input(attribute), {&count, 1}, onnx::TensorProto::INT64,
+                             values);
+  };
+  const auto add_number = [&](const char* attribute, float value) {
+    add_initializer<float>(graph, add_input(attribute), {}, onnx::TensorProto::FLOAT, {&value, 1});
   };
   if (node.op_type == "Pad") {
     add_list("pads");
     if (const float value = node.attribute_float("value", 0); value != 0) {
-      std::string input = node.name + ".value";
-      while (!names.insert(input).second) input += '_';
-      add_initializer<float>(graph, input, {}, onnx::TensorProto::FLOAT, {&value, 1});
-      proto.add_input(input);
+      add_number("value", value);
     }
   }
+  if (node.op_type == "Dropout") add_number("ratio", node.attribute_float("ratio", 0.5F));
   if (node.op_type == "ReduceSum" && node.attributes.contains("axes")) add_list("axes");
 }
 
@@ -222,21 +229,6 @@ Status check_size(const graph::Model& model, std::span<const graph::Parameter* c
                      " parameters, an ONNX file holds at most 2 GiB of them");
 }
 
-/// Errors: an operator of another domain than ONNX's that cannot be written with ONNX's own.
-Status add_nodes(const graph::Model& model, const graph::Graph& graph, onnx::GraphProto& proto) {
-  std::set<std::string> names = value_names(model, graph);
-  for (const graph::Node& node : graph.nodes) {
-    if (node.domain.empty()) {
-      add_node(node, proto, names);
-    } else if (!add_point_set_nodes(node, proto, names)) {
-      return unsupported("model '" + model.name + "' cannot be written as ONNX: its node '" +
-                         node.name + "' is of " + node.domain + "." + node.op_type +
-                         ", which ONNX does not have");
-    }
-  }
-  return {};
-}
-
 }  // namespace
 
 Result<std::string> export_onnx(const sparse::NestedModel& nested, int level,
@@ -247,6 +239,8 @@ Result<std::string> export_onnx(const sparse::NestedModel& nested, int level,
                           choose_graph(nested.model, options.graph));
   const std::vector<const graph::Parameter*> parameters = used_parameters(nested.model, *graph);
   STRATA_RETURN_IF_ERROR(check_size(nested.model, parameters));
+  std::set<std::string> names = value_names(nested.model, *graph);
+  STRATA_ASSIGN_OR_RETURN(const LoweredGraph lowered, lower_to_onnx(nested.model, *graph, names));
 
   onnx::ModelProto proto;
   proto.set_ir_version(kIrVersion);
@@ -279,7 +273,10 @@ Result<std::string> export_onnx(const sparse::NestedModel& nested, int level,
   for (const graph::Constant& constant : nested.model.constants) {
     if (reads(*graph, constant.name)) add_constant(target, constant);
   }
-  STRATA_RETURN_IF_ERROR(add_nodes(nested.model, *graph, target));
+  for (const graph::Constant& constant : lowered.constants) add_constant(target, constant);
+  for (const graph::Node& node : lowered.graph.nodes) {
+    if (!add_point_set_nodes(node, target, names)) add_node(node, target, names);
+  }
 
   std::string bytes;
   if (!proto.SerializeToString(&bytes)) {

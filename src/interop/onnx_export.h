@@ -18,13 +18,14 @@ struct ExportOptions {
   std::string graph;  ///< which graph of the model; empty = the only one
 };
 
-/// A serialised onnx.ModelProto, IR version 7, opset 13. Initialisers are float32 and equal
+/// A serialised onnx.ModelProto, IR version 7, opset 13 (17 for what only that has). Operators of
+/// our own domain are expressed in ONNX's. Initialisers are float32 and equal
 /// sparse::densify() bit for bit; BatchNormalization keeps that level's own vectors; a symbolic
 /// dimension becomes a dim_param. metadata_props carry model.metadata, "strata.level" (a number or
 /// "dense") and "strata.level_count".
-/// Operators over points in space, which ONNX has not, become several of its own.
-/// Errors: a model that sparse::check() refuses, another operator that ONNX does not have, a level
-/// or graph that does not exist, weights beyond the 2 GiB that protobuf can hold.
+/// Operators of our own domain become several of ONNX's.
+/// Errors: a model that sparse::check() refuses, a level or graph that does not exist, weights
+/// beyond the 2 GiB that protobuf can hold, an operator that ONNX has no words for.
 Result<std::string> export_onnx(const sparse::NestedModel& nested, int level,
                                 const ExportOptions& options = {});
 

@@ -398,6 +398,12 @@ size_t needed_inputs(std::string_view op_type) {
   return binary_foldings().contains(op_type) ? 2 : 1;
 }
 
+/// What is as large as an open size has to run, though it reads constants alone.
+bool makes_open_size(const Fold& fold) {
+  return fold.node.node.op_type == "Expand" && fold.inputs.size() > 1 &&
+         fold.inputs[1] != nullptr && !fold.inputs[1]->known();
+}
+
 }  // namespace
 
 Result<bool> fold(Scope& scope, const OnnxNode& node) {
@@ -424,6 +430,7 @@ Result<bool> fold(Scope& scope, const OnnxNode& node) {
       return invalid_argument("its input " + std::to_string(i) + " is missing");
     }
   }
+  if (makes_open_size(fold)) return false;
   STRATA_ASSIGN_OR_RETURN(Constant folded, found->second(fold));
   STRATA_RETURN_IF_ERROR(scope.define(node.node.outputs[0], std::move(folded)));
   return true;

@@ -241,9 +241,15 @@ void add_group_points(const graph::Node& node, NodeWriter& writer) {
 
 }  // namespace
 
+bool is_point_set_operator(const graph::Node& node) {
+  return node.domain == graph::kStrataDomain &&
+         (node.op_type == "FarthestPointSampling" || node.op_type == "BallQuery" ||
+          node.op_type == "GroupPoints" || node.op_type == "GatherPoints");
+}
+
 bool add_point_set_nodes(const graph::Node& node, onnx::GraphProto& graph,
                          std::set<std::string>& names) {
-  if (node.domain != graph::kStrataDomain) return false;
+  if (!is_point_set_operator(node)) return false;
   NodeWriter writer(graph, graph, node.name, names);
   if (node.op_type == "FarthestPointSampling") {
     add_farthest_point_sampling(node, writer);
@@ -251,10 +257,8 @@ bool add_point_set_nodes(const graph::Node& node, onnx::GraphProto& graph,
     add_ball_query(node, writer);
   } else if (node.op_type == "GroupPoints") {
     add_group_points(node, writer);
-  } else if (node.op_type == "GatherPoints") {
-    writer.add("Identity", {writer.gather(node.inputs[0], node.inputs[1], 2)}, {node.outputs[0]});
   } else {
-    return false;
+    writer.add("Identity", {writer.gather(node.inputs[0], node.inputs[1], 2)}, {node.outputs[0]});
   }
   return true;
 }

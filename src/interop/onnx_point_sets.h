@@ -11,8 +11,12 @@
 
 namespace strata::interop {
 
+/// One of those below.
+bool is_point_set_operator(const graph::Node& node);
+
 /// Appends nodes of opset 13 that compute the outputs of `node`; what lies between them gets names
-/// that are not in `names`, and joins them. False, and nothing done: no operator over points.
+/// that are not in `names`, and joins them. False, and nothing done: not
+/// is_point_set_operator().
 /// - FarthestPointSampling: a Loop, each turn of which takes the ArgMax of the distances so far;
 /// - BallQuery: all distances, then TopK of the indices of those within the radius;
 /// - GatherPoints and GroupPoints: GatherND.

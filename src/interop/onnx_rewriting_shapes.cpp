@@ -246,15 +246,88 @@ Status rewrite_gather(Scope& scope, const OnnxNode& node) {
   return scope.emit(std::move(gather));
 }
 
+/// Places [N], all zero, N being the size of an open dimension: taken from a graph input that has
+/// it, whatever it holds. Nothing if there is none.
+Result<std::optional<std::string>> zeros_of(Scope& scope, const std::string& base,
+                                            const std::string& symbol) {
+  for (const graph::ValueInfo& input : scope.graph().inputs) {
+    const auto found = std::find(input.shape.begin(), input.shape.end(), graph::Dim(symbol));
+    if (found == input.shape.end()) continue;
+    std::string value = input.name;
+    if (input.type != graph::DataType::kFloat32) {
+      constexpr auto kFloat = static_cast<int64_t>(graph::DataType::kFloat32);
+      STRATA_ASSIGN_OR_RETURN(value,
+                              emit_step(scope, base, ".float", "Cast", {value}, {{"to", kFloat}}));
+    }
+    Ints others;
+    for (size_t i = 0; i < input.shape.size(); ++i) {
+      if (input.shape.begin() + static_cast<std::ptrdiff_t>(i) != found) {
+        others.push_back(static_cast<int64_t>(i));
+      }
+    }
+    if (!others.empty()) {
+      STRATA_ASSIGN_OR_RETURN(value, emit_step(scope, base, ".of_each", "ReduceMax", {value},
+                                               {{"axes", others}, {"keepdims", int64_t{0}}}));
+    }
+    const std::string column = scope.unused_name(base + ".column");
+    STRATA_RETURN_IF_ERROR(emit_reshape(scope, {column, "Reshape", "", {value}, {column}, {}},
+                                        {graph::Dim(symbol), 1}));
+    // The largest of one number is at place 0.
+    STRATA_ASSIGN_OR_RETURN(std::string zeros,
+                            emit_step(scope, base, ".zeros", "ArgMax", {column},
+                                      {{"axis", int64_t{1}}, {"keepdims", int64_t{0}}}));
+    return std::optional(std::move(zeros));
+  }
+  return std::optional<std::string>();
+}
+
+/// Open sizes that the input has already stay as they are; along others its one element is gathered
+/// as often as the size says.
 Status rewrite_expand(Scope& scope, const OnnxNode& node) {
   STRATA_RETURN_IF_ERROR(require_inputs(node, 2));
+  STRATA_ASSIGN_OR_RETURN(const Constant* wanted, constant_input(scope, node, 1, "its shape"));
+  if (wanted->floating() || wanted->shape.size() != 1) {
+    return invalid_argument("its shape must be a list of integers");
+  }
+  STRATA_ASSIGN_OR_RETURN(const graph::Shape input, scope.shape(node.node.inputs[0]));
+  Ints target = wanted->integers;
+  std::vector<std::pair<size_t, std::string>> spread;  // axes, and what their size is called
+  for (size_t i = 0; i < target.size(); ++i) {
+    const std::string symbol = wanted->symbols.empty() ? "" : wanted->symbols[i];
+    if (symbol.empty()) continue;
+    const size_t missing = target.size() - std::min(target.size(), input.size());
+    const graph::Dim own = i < missing ? graph::Dim(1) : input[i + input.size() - target.size()];
+    target[i] = 1;
+    if (own == graph::Dim(symbol)) continue;
+    if (symbol == kUnknown || own != graph::Dim(1)) {
+      return unsupported("its shape depends on a size that is not known; bind it");
+    }
+    spread.emplace_back(i, symbol);
+  }
   graph::Node expand = trimmed(node, 2);
-  STRATA_ASSIGN_OR_RETURN(const auto target, integers_of(scope, node, "shape", 1));
   STRATA_ASSIGN_OR_RETURN(expand.inputs[0], operand(scope, node, 0, ParameterRole::kBias));
-  STRATA_ASSIGN_OR_RETURN(
-      expand.inputs[1],
-      scope.model_constant(expand.name + ".shape", integer_vector(target.value_or(Ints()))));
-  return scope.emit(std::move(expand));
+  STRATA_ASSIGN_OR_RETURN(expand.inputs[1],
+                          scope.model_constant(expand.name + ".shape", integer_vector(target)));
+  if (spread.empty()) return scope.emit(std::move(expand));
+  const std::string output = expand.outputs[0];
+  const std::string base = expand.name;
+  std::string value = expand.outputs[0] = scope.unused_name(base + ".one");
+  expand.name = value;
+  STRATA_RETURN_IF_ERROR(scope.emit(std::move(expand)));
+  for (const auto& [axis, symbol] : spread) {
+    STRATA_ASSIGN_OR_RETURN(const auto zeros, zeros_of(scope, base, symbol));
+    if (!zeros) return unsupported("no input of the model has the size '" + symbol + "'");
+    const bool last = axis == spread.back().first;
+    const std::string made = last ? output : scope.unused_name(base + ".spread");
+    STRATA_RETURN_IF_ERROR(scope.emit({last ? base : made,
+                                       "Gather",
+                                       "",
+                                       {value, *zeros},
+                                       {made},
+                                       {{"axis", static_cast<int64_t>(axis)}}}));
+    value = made;
+  }
+  return {};
 }
 
 Status rewrite_concat(Scope& scope, const OnnxNode& node) {

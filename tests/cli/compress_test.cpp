@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "npz_bytes.h"
+#include "small_transformer.h"
 #include "strata_process.h"
 
 namespace strata::cli_test {
@@ -114,6 +115,97 @@ TEST_F(BringYourOwn, ArraysFeedItToo) {
   expect_error(
       strata({"compress", "d.onnx", "--levels", "40", "--data", "nowhere.npz", "-o", "x.strata"}),
       {"nowhere.npz", "does not exist"});
+}
+
+TEST_F(BringYourOwn, EvalTakesArrays) {
+  write_arrays(folder() / "labelled.npz", 60, true);
+  write_arrays(folder() / "plain.npz", 60, false);
+  const json made = strata_json({"compress", "d.onnx", "--levels", "40,70", "--data",
+                                 "labelled.npz", "--threads", "1", "-q", "-o", "c.strata"});
+  const json labelled = strata_json({"eval", "c.strata", "--data", "labelled.npz"});
+  EXPECT_EQ(labelled["metric"], "top1");
+  EXPECT_EQ(labelled["data"]["sample_unit"], "samples");
+  for (size_t k = 0; k < 2; ++k) {
+    EXPECT_EQ(labelled["levels"][k]["value"], made["levels"][k]["value"]);
+    EXPECT_EQ(labelled["levels"][k]["images"], 6);
+  }
+  const json plain =
+      strata_json({"eval", "c.strata", "--data", "plain.npz", "--switch-points", "--threads", "2"});
+  EXPECT_EQ(plain["metric"], "output_distance");
+  EXPECT_EQ(plain["unit"], "share");
+  EXPECT_FALSE(plain["levels"][0].contains("correct"));
+  EXPECT_GT(plain["levels"][0]["value"].get<double>(), 0);
+  EXPECT_EQ(plain["levels"][1]["value"].get<double>(), 0);  // nothing is farther from itself
+  ASSERT_FALSE(plain["switch_points"].empty());
+  const json again = strata_json({"eval", "c.strata", "--data", "plain.npz", "--threads", "1"});
+  EXPECT_EQ(again["levels"], plain["levels"]);
+  const Outcome text = strata({"eval", "c.strata", "--data", "plain.npz"});
+  EXPECT_NE(text.out.find("output distance"), std::string::npos) << text.out;
+  expect_error(strata({"eval", "c.strata", "--data", "nowhere.npz"}),
+               {"nowhere.npz", "does not exist"});
+}
+
+TEST_F(BringYourOwn, TheReportShowsWhatCompressFound) {
+  write_arrays(folder() / "labelled.npz", 60, true);
+  write_arrays(folder() / "plain.npz", 60, false);
+  const auto keep = [&](const std::string& name, const json& document) {
+    write_text(folder() / name, document.dump());
+  };
+  const std::vector<std::string> command = {"compress", "d.onnx", "--levels", "40,70", "--threads",
+                                            "1",        "-o",     "c.strata", "-q",    "--data"};
+  const auto compressed_with = [&](const std::string& data) {
+    std::vector<std::string> words = command;
+    words.push_back(data);
+    return strata_json(words);
+  };
+  keep("c.json", compressed_with("labelled.npz"));
+  const Outcome made = strata({"report", "--compress", "c.json", "-o", "r.html"});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  EXPECT_NE(made.out.find("top-1 %"), std::string::npos) << made.out;
+  EXPECT_NE(made.out.find("median ms"), std::string::npos) << made.out;
+  const std::string page = read_text(folder() / "r.html");
+  for (const char* words :
+       {"The levels</h2>", "Accuracy against weights</h2>", "Accuracy against latency</h2>",
+        "Density per layer</h2>", "labelled.npz", "strata compress d.onnx"}) {
+    EXPECT_NE(page.find(words), std::string::npos) << words;
+  }
+  // Without labels there is no accuracy to show, and distances are none.
+  keep("plain.json", compressed_with("plain.npz"));
+  const Outcome plain = strata({"report", "--compress", "plain.json", "-o", "plain.html"});
+  ASSERT_EQ(plain.exit_code, 0) << plain.err;
+  EXPECT_EQ(plain.out.find("top-1 %"), std::string::npos) << plain.out;
+  keep("distances.json", strata_json({"eval", "c.strata", "--data", "plain.npz"}));
+  expect_error(strata({"report", "--eval", "distances.json", "-o", "x.html"}),
+               {"'distances.json'", "distances between outputs"});
+  expect_error(strata({"report", "--compress", "distances.json", "-o", "x.html"}),
+               {"'distances.json'", "no result of strata compress"});
+  make_model("three.strata");
+  keep("bench.json", strata_json({"bench", "three.strata", "--runs", "2", "--threads", "1"}));
+  expect_error(strata({"report", "--compress", "c.json", "--bench", "bench.json", "-o", "x.html"}),
+               {"about another model"});
+}
+
+TEST_F(BringYourOwn, ATransformerGoesThroughAllOfIt) {
+  using namespace interop::testing;
+  const std::string model = SmallTransformer(17).model().bytes();
+  write_text(folder() / "t.onnx", model);
+  std::vector<int64_t> tokens;
+  for (int64_t i = 0; i < 200 * SmallTransformer::kTime; ++i) tokens.push_back(1 + i * i % 16);
+  const Blob bytes = zip({{"x.npy", npy("<i8", "(200, 6)", bytes_of(tokens))}});
+  write_text(folder() / "t.npz", std::string(bytes.begin(), bytes.end()));
+  EXPECT_EQ(strata_json({"import", "--check", "t.onnx"})["runs"], true);
+  const json made = strata_json({"compress", "t.onnx", "--levels", "40,70", "--data", "t.npz",
+                                 "--threads", "1", "-q", "-o", "t.strata"});
+  EXPECT_NEAR(made["levels"][0]["weights_pct"].get<double>(), 40, 1);
+  EXPECT_LT(made["levels"][1]["output_distance"], made["levels"][0]["output_distance"]);
+  EXPECT_EQ(strata_json({"inspect", "t.strata"})["nested"], true);
+  EXPECT_EQ(strata_json({"eval", "t.strata", "--data", "t.npz"})["metric"], "output_distance");
+  const json tuned =
+      strata_json({"compress", "t.onnx", "--levels", "40,70", "--data", "t.npz", "--threads", "1",
+                   "-q", "--finetune", "2epochs", "-o", "tuned.strata"});
+  EXPECT_NEAR(tuned["fine_tuning"]["epochs"].get<double>(), 2, 0.5);
+  EXPECT_EQ(strata({"export", "t.strata", "--level", "0", "-q", "-o", "0.onnx"}).exit_code, 0);
+  EXPECT_EQ(strata({"import", "0.onnx", "-q", "-o", "0.strata"}).exit_code, 0);
 }
 
 TEST_F(BringYourOwn, FineTunesFromTheDenseNetworkAlone) {

@@ -7,8 +7,12 @@
 #include <fstream>
 #include <set>
 
+#include <onnx/checker.h>
 #include <onnx/onnx_pb.h>
 
+#include "format/reader.h"
+#include "format/writer.h"
+#include "interop/onnx_export.h"
 #include "interop/onnx_file.h"
 #include "interop/onnx_import.h"
 #include "runtime/session.h"
@@ -156,13 +160,14 @@ Constant unpacked(const std::vector<uint8_t>& bytes, const graph::ValueInfo& inf
 
 }  // namespace
 
-Result<std::vector<Constant>> run(const ReadyCase& test) {
-  STRATA_ASSIGN_OR_RETURN(const auto session, runtime::Session::create(test.nested, {}));
-  if (session->inputs().size() != test.inputs.size()) {
+namespace {
+
+Result<std::vector<Constant>> run(runtime::Session& session, const ReadyCase& test) {
+  if (session.inputs().size() != test.inputs.size()) {
     return unsupported("the graph has another count of inputs");
   }
   std::vector<std::vector<uint8_t>> memory;
-  memory.reserve(test.inputs.size() + session->outputs().size());
+  memory.reserve(test.inputs.size() + session.outputs().size());
   std::vector<runtime::InputView> inputs;
   for (const Constant& input : test.inputs) {
     memory.push_back(packed(input));
@@ -171,18 +176,46 @@ Result<std::vector<Constant>> run(const ReadyCase& test) {
   }
   std::vector<runtime::OutputView> outputs;
   const size_t first = memory.size();
-  for (const graph::ValueInfo& output : session->outputs()) {
+  for (const graph::ValueInfo& output : session.outputs()) {
     size_t count = 1;
     for (const graph::Dim& dim : output.shape) count *= static_cast<size_t>(dim.value());
     memory.emplace_back(count * graph::element_size(output.type));
     outputs.emplace_back(memory.back().data(), count, output.type);
   }
-  STRATA_RETURN_IF_ERROR(session->run(inputs, outputs, 0));
+  STRATA_RETURN_IF_ERROR(session.run(inputs, outputs, 0));
   std::vector<Constant> results;
   for (size_t i = 0; i < outputs.size(); ++i) {
-    results.push_back(unpacked(memory[first + i], session->outputs()[i]));
+    results.push_back(unpacked(memory[first + i], session.outputs()[i]));
   }
   return results;
+}
+
+}  // namespace
+
+Result<std::vector<Constant>> run(const ReadyCase& test) {
+  STRATA_ASSIGN_OR_RETURN(const auto session, runtime::Session::create(test.nested, {}));
+  return run(*session, test);
+}
+
+Result<std::vector<Constant>> run_stored(const ReadyCase& test) {
+  STRATA_ASSIGN_OR_RETURN(const std::vector<uint8_t> bytes, format::encode(test.nested));
+  STRATA_ASSIGN_OR_RETURN(auto reader, format::Reader::from_bytes(bytes, "stored"));
+  STRATA_ASSIGN_OR_RETURN(const auto session, runtime::Session::create(std::move(reader), {}));
+  return run(*session, test);
+}
+
+Result<std::vector<Constant>> run_exported(const ReadyCase& test) {
+  STRATA_ASSIGN_OR_RETURN(const std::string bytes, export_onnx(test.nested, 0));
+  onnx::ModelProto model;
+  if (!model.ParseFromString(bytes)) return invalid_argument("the export cannot be read");
+  try {
+    onnx::checker::check_model(model);
+  } catch (const std::exception& error) {
+    return invalid_argument(std::string("onnx's checker: ") + error.what());
+  }
+  ReadyCase again = test;
+  STRATA_ASSIGN_OR_RETURN(again.nested, import_onnx_bytes(as_bytes(bytes), "exported"));
+  return run(again);
 }
 
 std::string difference(const Constant& actual, const Constant& expected) {

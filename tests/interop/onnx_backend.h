@@ -37,6 +37,10 @@ Result<ReadyCase> prepare(const BackendCase& test);
 /// Runs level 0 with the runtime. Errors: what it cannot run.
 Result<std::vector<Constant>> run(const ReadyCase& test);
 
+/// What a case gives after it went through a .strata file, or out as ONNX and in again.
+Result<std::vector<Constant>> run_stored(const ReadyCase& test);
+Result<std::vector<Constant>> run_exported(const ReadyCase& test);
+
 /// "" if `actual` is `expected` within onnx's own tolerances (1e-3 relative, 1e-6 absolute), else
 /// the first difference.
 std::string difference(const Constant& actual, const Constant& expected);

@@ -19,6 +19,9 @@ namespace {
 constexpr int64_t kSwitchPointImages = 1000;
 constexpr int kMaxThreads = 64;
 
+/// Shares are small numbers, percentages and scores are not.
+int digits_of(const Metric& metric) { return metric.unit == "share" ? 4 : 2; }
+
 std::string level_table(const Json& levels, const Metric& metric, const std::string& unit) {
   Table table;
   for (const std::string& title : {std::string("level"), metric.title, std::string("weights %"),
@@ -26,7 +29,8 @@ std::string level_table(const Json& levels, const Metric& metric, const std::str
     table.add_column(title);
   }
   for (const Json& level : levels) {
-    table.add_row({std::to_string(level["level"].get<int>()), format_fixed(level["value"], 2),
+    table.add_row({std::to_string(level["level"].get<int>()),
+                   format_fixed(level["value"], digits_of(metric)),
                    format_fixed(level["weights_pct"], 2), format_fixed(level["flops_pct"], 2),
                    format_count(level["bytes_to_end"]), format_count(level["images"])});
   }
@@ -34,7 +38,7 @@ std::string level_table(const Json& levels, const Metric& metric, const std::str
 }
 
 /// One row per step, one column per pair of levels.
-std::string switch_point_table(const Json& points) {
+std::string switch_point_table(const Json& points, const Metric& metric) {
   Table table;
   table.add_column("switch before step");
   table.add_column("", Align::kLeft);
@@ -43,7 +47,8 @@ std::string switch_point_table(const Json& points) {
   size_t row = 0;
   for (const Json& point : points) {
     const std::string this_pair = std::to_string(point["from"].get<int>()) + " to " +
-                                  std::to_string(point["to"].get<int>()) + " %";
+                                  std::to_string(point["to"].get<int>()) +
+                                  (metric.unit == "percent" ? " %" : "");
     if (this_pair != pair) {
       pair = this_pair;
       table.add_column(pair);
@@ -52,7 +57,7 @@ std::string switch_point_table(const Json& points) {
     if (row == rows.size()) {
       rows.push_back({std::to_string(point["step"].get<int>()), point["step_name"]});
     }
-    rows[row++].push_back(format_fixed(point["value"], 2));
+    rows[row++].push_back(format_fixed(point["value"], digits_of(metric)));
   }
   for (auto& cells : rows) table.add_row(std::move(cells));
   return table.text();
@@ -68,6 +73,7 @@ class EvalVerb : public Verb {
              "  strata eval cora.strata --data cora.npz --switch-points\n"
              "  strata eval shapes.strata --data shapes69/ --votes 10     point clouds, in ten "
              "views\n"
+             "  strata eval model.strata --data samples.npz   its inputs, and labels 'y'\n"
              "  strata eval en-de.strata --data multi30k/test_2016_flickr --beam 5") {}
 
   void declare(CLI::App& app) override {
@@ -75,14 +81,16 @@ class EvalVerb : public Verb {
     app.add_option(
            "--data", data_,
            "Data set: image folders, CIFAR-10 binary, IDX, point clouds as ModelNet40 has them, or "
-           "the .npz file of a graph, whose test split is used; or parallel text, without the "
-           "ending that names its language")
+           "the .npz file of a graph, whose test split is used; parallel text, without the ending "
+           "that names its language; or for any network an .npz file with 'x' (or the inputs by "
+           "name) and, for accuracy, 'y': without, every level is compared with the least sparse "
+           "one")
         ->type_name("DIR")
         ->required();
     level_option_ = app.add_option("--level", level_, "Only this level")->type_name("K");
     switch_option_ = app.add_option("--switch-points", switch_images_,
                                     "Also from every level to every sparser one, before every "
-                                    "step, on N images, nodes, clouds or sentences "
+                                    "step, on N images, nodes, clouds, sentences or samples "
                                     "spread over the classes (default: 1000)")
                          ->option_text("[N]")
                          ->expected(0, 1);
@@ -93,7 +101,7 @@ class EvalVerb : public Verb {
         ->type_name("N")
         ->check(CLI::Range(int64_t{1}, int64_t{64}).description(""));
     app.add_option("--limit", limit_,
-                   "At most N images, nodes, clouds or sentences, spread over the classes")
+                   "At most N images, nodes, clouds, sentences or samples, spread over the classes")
         ->type_name("N")
         ->check(CLI::Range(int64_t{1}, INT64_MAX).description(""));
     app.add_option("--votes", votes_, "Views of a point cloud whose answers are added up")
@@ -169,7 +177,8 @@ class EvalVerb : public Verb {
       if (figure.correct) entry["correct"] = *figure.correct;
       entry["images"] = all;
       document["levels"].push_back(std::move(entry));
-      progress.note("level " + std::to_string(level) + ": " + format_fixed(figure.value, 2) +
+      progress.note("level " + std::to_string(level) + ": " +
+                    format_fixed(figure.value, digits_of(metric)) +
                     (metric.unit == "percent" ? " %" : ""));
     }
     if (wants_switch_points) {
@@ -209,7 +218,8 @@ class EvalVerb : public Verb {
     }
     if (!points.empty()) {
       text += "\n" + metric.name + " of changing level, on " + format_count(some) + " " +
-              evaluator->sample_unit() + "\n" + switch_point_table(document["switch_points"]);
+              evaluator->sample_unit() + "\n" +
+              switch_point_table(document["switch_points"], metric);
     }
     if (!output_.empty()) write_json(output_, document);
     console.result(document, text);

@@ -1,6 +1,7 @@
 #include "tools/strata/evaluation.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
 #include "tools/strata/node_inputs.h"
@@ -18,6 +19,9 @@ std::unique_ptr<Evaluator> make_evaluator(const Console& console,
   }
   if (classifies_nodes(reader->model())) return make_node_evaluator(reader, options);
   if (translates(reader->model())) return make_translation_evaluator(reader, options);
+  if (std::filesystem::path(options.data).extension() == ".npz") {
+    return make_array_evaluator(console, reader, options);
+  }
   return std::move(make_image_evaluators(console, {&reader, 1}, options).front());
 }
 

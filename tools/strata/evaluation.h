@@ -18,8 +18,8 @@
 namespace strata::cli {
 
 struct EvaluationOptions {
-  /// Image folders, CIFAR-10 binary, IDX, point clouds, the .npz file of a graph, or parallel text
-  /// (the path without its language, or a tab-separated file).
+  /// Image folders, CIFAR-10 binary, IDX, point clouds, the .npz file of a graph or of a network's
+  /// inputs, or parallel text (the path without its language, or a tab-separated file).
   std::string data;
   int64_t limit = 0;     ///< at most so many samples, spread over the classes; 0: all
   bool convert = false;  ///< make images of another size or colour fit
@@ -73,6 +73,15 @@ std::unique_ptr<Evaluator> make_node_evaluator(const std::shared_ptr<const forma
                                                const EvaluationOptions& options);
 std::unique_ptr<Evaluator> make_translation_evaluator(
     const std::shared_ptr<const format::Reader>& reader, const EvaluationOptions& options);
+/// For a network of any kind, from an .npz file with its inputs. Without labels its metric is
+/// output_distance_metric().
+std::unique_ptr<Evaluator> make_array_evaluator(const Console& console,
+                                                const std::shared_ptr<const format::Reader>& reader,
+                                                const EvaluationOptions& options);
+
+/// |output - reference|^2 / |reference|^2, the reference being the least sparse level's; the one
+/// metric of which less is better.
+Metric output_distance_metric();
 
 /// Steps below `step` run at level `from`, the others at `to`.
 struct SwitchPoint {

@@ -1,11 +1,8 @@
 #include "tools/strata/level_comparison.h"
 
 #include <algorithm>
-#include <atomic>
-#include <exception>
-#include <mutex>
-#include <thread>
 
+#include "tools/strata/each_sample.h"
 #include "tools/strata/latency.h"
 #include "tools/strata/sample_loading.h"
 #include "tools/strata/session_buffers.h"
@@ -22,32 +19,6 @@ SessionBuffers make_session(const std::shared_ptr<const format::Reader>& reader,
                             const graph::Bindings& bindings, int threads) {
   return SessionBuffers(
       value_or_throw(runtime::Session::create(reader, {.threads = threads, .bindings = bindings})));
-}
-
-/// |a - b|^2 / |b|^2, mean over the outputs that are floating-point numbers.
-double distance(const SessionBuffers& a, const SessionBuffers& b) {
-  double sum = 0;
-  int outputs = 0;
-  for (size_t i = 0; i < b.output_count(); ++i) {
-    const auto mine = a.output(i);
-    const auto reference = b.output(i);
-    if (reference.empty()) continue;
-    double difference = 0;
-    double energy = 0;
-    for (size_t j = 0; j < reference.size(); ++j) {
-      const double d = static_cast<double>(mine[j]) - static_cast<double>(reference[j]);
-      difference += d * d;
-      energy += static_cast<double>(reference[j]) * static_cast<double>(reference[j]);
-    }
-    sum += difference / std::max(energy, kLeastEnergy);
-    ++outputs;
-  }
-  return outputs > 0 ? sum / outputs : 0;
-}
-
-bool answers(const SessionBuffers& session, int64_t label) {
-  const auto logits = session.output(0);
-  return std::max_element(logits.begin(), logits.end()) - logits.begin() == label;
 }
 
 /// What all samples gave; a place per sample, so that sums do not depend on threads.
@@ -70,8 +41,7 @@ class Comparison {
     outcomes_.distances.resize(count * levels_);
   }
 
-  /// Takes samples until there are none; `progress` may be null.
-  void work(Progress* progress);
+  void run(int threads, Progress& progress);
   [[nodiscard]] LevelComparison result() const;
 
  private:
@@ -82,7 +52,6 @@ class Comparison {
   const data::Samples& samples_;
   graph::Bindings bindings_;
   size_t levels_;
-  std::atomic<int64_t> next_{0};
   Outcomes outcomes_;
 };
 
@@ -98,21 +67,21 @@ void Comparison::compare(size_t sample, SessionBuffers& dense, SessionBuffers& c
   if (labelled) right[levels_] = answers(dense, samples_.labels()[sample]) ? 1 : 0;
   for (size_t k = 0; k < levels_; ++k) {
     compressed.run(static_cast<int>(k));
-    outcomes_.distances[sample * levels_ + k] = distance(compressed, dense);
+    outcomes_.distances[sample * levels_ + k] = output_distance(compressed, dense);
     if (labelled) right[k] = answers(compressed, samples_.labels()[sample]) ? 1 : 0;
   }
 }
 
-void Comparison::work(Progress* progress) {
-  SessionBuffers dense = make_session(dense_, bindings_, 1);
-  SessionBuffers compressed = make_session(compressed_, bindings_, 1);
-  while (true) {
-    const int64_t sample = next_.fetch_add(1);
-    if (sample >= samples_.count()) break;
-    stop_if_interrupted();
-    compare(static_cast<size_t>(sample), dense, compressed);
-    if (progress != nullptr) progress->update(sample + 1);
+void Comparison::run(int threads, Progress& progress) {
+  std::vector<SessionBuffers> dense;
+  std::vector<SessionBuffers> compressed;
+  for (int t = 0; t < threads; ++t) {
+    dense.push_back(make_session(dense_, bindings_, 1));
+    compressed.push_back(make_session(compressed_, bindings_, 1));
   }
+  for_each_sample(
+      static_cast<size_t>(samples_.count()), dense.size(), progress,
+      [&](size_t sample, size_t worker) { compare(sample, dense[worker], compressed[worker]); });
 }
 
 LevelComparison Comparison::result() const {
@@ -138,6 +107,31 @@ LevelComparison Comparison::result() const {
 
 }  // namespace
 
+double output_distance(const SessionBuffers& session, const SessionBuffers& reference) {
+  double sum = 0;
+  int outputs = 0;
+  for (size_t i = 0; i < reference.output_count(); ++i) {
+    const auto made = session.output(i);
+    const auto wanted = reference.output(i);
+    if (wanted.empty()) continue;
+    double difference = 0;
+    double energy = 0;
+    for (size_t j = 0; j < wanted.size(); ++j) {
+      const double d = static_cast<double>(made[j]) - static_cast<double>(wanted[j]);
+      difference += d * d;
+      energy += static_cast<double>(wanted[j]) * static_cast<double>(wanted[j]);
+    }
+    sum += difference / std::max(energy, kLeastEnergy);
+    ++outputs;
+  }
+  return outputs > 0 ? sum / outputs : 0;
+}
+
+bool answers(const SessionBuffers& session, int64_t label) {
+  const auto logits = session.output(0);
+  return std::max_element(logits.begin(), logits.end()) - logits.begin() == label;
+}
+
 LevelComparison compare_levels(const Console& console,
                                const std::shared_ptr<const format::Reader>& dense,
                                const std::shared_ptr<const format::Reader>& compressed,
@@ -147,22 +141,7 @@ LevelComparison compare_levels(const Console& console,
   options.mode = progress_mode(console.quiet);
   options.unit = "samples";
   Progress progress("compare", samples.count(), options);
-  std::exception_ptr failure;
-  std::mutex failure_lock;
-  const auto work = [&](Progress* shown) {
-    try {
-      comparison.work(shown);
-    } catch (...) {
-      const std::lock_guard guard(failure_lock);
-      if (!failure) failure = std::current_exception();
-    }
-  };
-  {
-    std::vector<std::jthread> workers;
-    for (int t = 1; t < threads; ++t) workers.emplace_back(work, nullptr);
-    work(&progress);
-  }
-  if (failure) std::rethrow_exception(failure);
+  comparison.run(threads, progress);
   return comparison.result();
 }
 

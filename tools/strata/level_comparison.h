@@ -8,9 +8,17 @@
 
 #include "format/reader.h"
 #include "tools/strata/console.h"
+#include "tools/strata/session_buffers.h"
 #include "train/data/samples.h"
 
 namespace strata::cli {
+
+/// |output - reference|^2 / |reference|^2, mean over the outputs that are floating-point numbers,
+/// of what two sessions made last.
+double output_distance(const SessionBuffers& session, const SessionBuffers& reference);
+
+/// Whether the largest number of the first output is the one at `label`.
+bool answers(const SessionBuffers& session, int64_t label);
 
 struct LevelWorth {
   std::optional<double> top1;  ///< percent, where there are labels

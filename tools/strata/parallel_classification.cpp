@@ -2,11 +2,8 @@
 
 #include <algorithm>
 #include <atomic>
-#include <exception>
-#include <mutex>
-#include <thread>
 
-#include "tools/strata/console.h"
+#include "tools/strata/each_sample.h"
 #include "train/error.h"
 
 namespace strata::cli {
@@ -38,50 +35,29 @@ int64_t ParallelClassification::classify(runtime::Session& session,
 int64_t ParallelClassification::count_correct(const ClassifiedSamples& samples,
                                               std::span<const int64_t> indices,
                                               std::span<const uint8_t> route, Progress& progress) {
-  std::atomic<size_t> next{0};
-  std::atomic<int64_t> correct{0};
-  std::atomic<bool> failed{false};
-  std::exception_ptr failure;
-  std::mutex failure_lock;
-
-  const auto work = [&](runtime::Session& session, bool reports) {
-    try {
-      size_t elements = 1;
-      for (const graph::Dim& dim : session.inputs().front().shape) {
-        elements *= static_cast<size_t>(dim.value());
-      }
-      std::vector<float> input(elements);
-      std::vector<float> logits(
-          static_cast<size_t>(session.outputs().front().shape.back().value()));
-      std::vector<float> sum(logits.size());
-      size_t reported = 0;
-      while (!failed) {
-        const size_t at = next.fetch_add(1);
-        if (at >= indices.size()) break;
-        stop_if_interrupted();
-        const int64_t sample = indices[at];
-        const int64_t answer = classify(session, samples, sample, route, input, logits, sum);
-        if (answer == samples.labels[static_cast<size_t>(sample)]) ++correct;
-        if (reports) {
-          progress.advance(static_cast<int64_t>(at + 1 - reported));
-          reported = at + 1;
-        }
-      }
-      if (reports) progress.advance(static_cast<int64_t>(indices.size() - reported));
-    } catch (...) {
-      const std::lock_guard guard(failure_lock);
-      if (!failed.exchange(true)) failure = std::current_exception();
-    }
+  struct Room {
+    std::vector<float> input, logits, sum;
   };
-
-  {
-    std::vector<std::jthread> threads;
-    for (size_t t = 1; t < sessions_.size(); ++t) {
-      threads.emplace_back([&, t] { work(*sessions_[t], false); });
-    }
-    work(*sessions_.front(), true);
+  const runtime::Session& like = session();
+  size_t elements = 1;
+  for (const graph::Dim& dim : like.inputs().front().shape) {
+    elements *= static_cast<size_t>(dim.value());
   }
-  if (failure) std::rethrow_exception(failure);
+  const auto classes = static_cast<size_t>(like.outputs().front().shape.back().value());
+  std::vector<Room> rooms(sessions_.size());
+  for (Room& room : rooms) {
+    room.input.resize(elements);
+    room.logits.resize(classes);
+    room.sum.resize(classes);
+  }
+  std::atomic<int64_t> correct{0};
+  for_each_sample(indices.size(), sessions_.size(), progress, [&](size_t at, size_t worker) {
+    Room& room = rooms[worker];
+    const int64_t sample = indices[at];
+    const int64_t answer =
+        classify(*sessions_[worker], samples, sample, route, room.input, room.logits, room.sum);
+    if (answer == samples.labels[static_cast<size_t>(sample)]) ++correct;
+  });
   return correct;
 }
 

@@ -80,6 +80,10 @@ void add_source(ReportData& report, const Json& document) {
 }
 
 void add_eval(ReportData& report, const Json& document, const std::string& path) {
+  if (document.value("metric", std::string()) == "output_distance") {
+    throw Error("'" + path + "' holds distances between outputs, not an accuracy; evaluate with " +
+                "labels, or leave it out");
+  }
   merge_levels(report.levels, document, path, [](ReportLevel& level, const Json& entry) {
     level.accuracy = entry.at("value").get<double>();
   });

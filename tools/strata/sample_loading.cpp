@@ -59,7 +59,7 @@ std::unique_ptr<data::Samples> load_image_samples(const Console& console, const 
 std::unique_ptr<data::Samples> load_samples(const Console& console, const graph::Model& model,
                                             data::Split split, const SampleLoading& loading) {
   if (model.graphs.size() != 1) {
-    throw Error("model '" + model.name + "' cannot be compressed: it must have one graph");
+    throw Error("model '" + model.name + "' has several graphs, which samples cannot feed");
   }
   if (std::filesystem::path(loading.path).extension() != ".npz") {
     return load_image_samples(console, model, split, loading);

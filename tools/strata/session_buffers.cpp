@@ -39,6 +39,10 @@ void SessionBuffers::run(int level) {
   throw_if_error(session_->run(input_views_, output_views_, level));
 }
 
+void SessionBuffers::run_route(std::span<const uint8_t> levels) {
+  throw_if_error(session_->run_route(input_views_, output_views_, levels));
+}
+
 std::vector<int64_t> SessionBuffers::run_timed(int level) {
   const size_t steps = session_->steps().size();
   const std::vector<uint8_t> route(steps, static_cast<uint8_t>(level));

@@ -23,6 +23,8 @@ class SessionBuffers {
 
   /// Throws Error.
   void run(int level);
+  /// The same with a level per step.
+  void run_route(std::span<const uint8_t> levels);
   /// The same; returns the duration of each step in nanoseconds.
   std::vector<int64_t> run_timed(int level);
 

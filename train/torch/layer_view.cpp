@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
+#include <string>
+#include <utility>
 
 #include <ATen/CPUGeneratorImpl.h>
 
@@ -39,9 +42,10 @@ bool shifts_follow(const graph::Graph& graph, const graph::Node& node) {
 /// What the layer reads as [groups, columns, positions], for images begin..end of the batch.
 at::Tensor columns_of(const LayerView& layer, const at::Tensor& input, int64_t begin, int64_t end) {
   at::Tensor part = input.slice(0, begin, end);
-  if (!layer.convolution) {
+  if (layer.kind == LayerKind::kProduct) {
     return part.reshape({-1, part.size(-1)}).t().unsqueeze(0);
   }
+  if (layer.kind != LayerKind::kConvolution) return part.permute({1, 2, 0});
   part = at::constant_pad_nd(
       part, {layer.pads_begin[1], layer.pads_end[1], layer.pads_begin[0], layer.pads_end[0]});
   const at::Tensor unfolded =
@@ -52,10 +56,39 @@ at::Tensor columns_of(const LayerView& layer, const at::Tensor& input, int64_t b
       .reshape({layer.groups, columns, -1});
 }
 
+/// Index of the weight that input `input` of the node is, if it is one that no other node reads.
+std::optional<size_t> own_weight(const graph::Model& model, const graph::Node& node, size_t input) {
+  if (input >= node.inputs.size()) return std::nullopt;
+  const graph::Parameter* weight = model.find_parameter(node.inputs[input]);
+  if (weight == nullptr || weight->role != graph::ParameterRole::kWeight ||
+      model.find_parameter(node.inputs[0]) != nullptr || count_reads(model, weight->name) != 1) {
+    return std::nullopt;
+  }
+  return static_cast<size_t>(weight - model.parameters.data());
+}
+
+/// The weights of an LSTM or a GRU, [directions, gates * hidden, columns] each.
+std::vector<LayerView> view_recurrent(const graph::Model& model, const graph::Node& n,
+                                      size_t node) {
+  std::vector<LayerView> layers;
+  for (const auto& [input, kind] :
+       {std::pair(size_t{1}, LayerKind::kSequence), std::pair(size_t{2}, LayerKind::kState)}) {
+    const std::optional<size_t> weight = own_weight(model, n, input);
+    if (!weight) continue;
+    LayerView& layer = layers.emplace_back();
+    layer.node = node;
+    layer.parameter = *weight;
+    layer.kind = kind;
+    layer.groups = model.parameters[*weight].shape[0];
+  }
+  return layers;
+}
+
 }  // namespace
 
 at::Tensor LayerView::matrices(const at::Tensor& weight) const {
   if (transposed) return weight.t().contiguous().unsqueeze(0);
+  if (weight.dim() == 3) return weight.contiguous();  // of a recurrent layer
   return weight.contiguous().reshape({groups, weight.size(0) / groups, -1});
 }
 
@@ -64,38 +97,64 @@ at::Tensor LayerView::weight(const at::Tensor& matrices, const at::Tensor& like)
   return matrices.reshape(like.sizes()).contiguous();
 }
 
-std::optional<LayerView> view_layer(const graph::Model& model, const graph::Graph& graph,
-                                    size_t node) {
+std::vector<LayerView> view_layers(const graph::Model& model, const graph::Graph& graph,
+                                   size_t node) {
   const graph::Node& n = graph.nodes[node];
+  if (!n.domain.empty()) return {};
+  if (n.op_type == "LSTM" || n.op_type == "GRU") return view_recurrent(model, n, node);
   const bool product = n.op_type == "Gemm" || n.op_type == "MatMul";
-  if (!n.domain.empty() || (n.op_type != "Conv" && !product)) return std::nullopt;
-  const graph::Parameter* weight = model.find_parameter(n.inputs.at(1));
-  if (weight == nullptr || weight->role != graph::ParameterRole::kWeight ||
-      model.find_parameter(n.inputs[0]) != nullptr || count_reads(model, weight->name) != 1) {
-    return std::nullopt;
-  }
+  if (n.op_type != "Conv" && !product) return {};
+  const std::optional<size_t> weight = own_weight(model, n, 1);
+  if (!weight) return {};
+  const std::vector<int64_t>& shape = model.parameters[*weight].shape;
   LayerView layer;
   layer.node = node;
-  layer.parameter = static_cast<size_t>(weight - model.parameters.data());
+  layer.parameter = *weight;
   layer.centred = shifts_follow(graph, n);
   if (product) {
     const bool plain = n.attribute_int("transA", 0) == 0 && n.attribute_float("alpha", 1) == 1.0F;
-    if (weight->shape.size() != 2 || !plain) return std::nullopt;
+    if (shape.size() != 2 || !plain) return {};
     layer.transposed = n.attribute_int("transB", 0) == 0;
-    return layer;
+    return {layer};
   }
-  if (weight->shape.size() != 4 || n.attribute_string("auto_pad", "NOTSET") != "NOTSET") {
-    return std::nullopt;
-  }
-  layer.convolution = true;
+  if (shape.size() != 4 || n.attribute_string("auto_pad", "NOTSET") != "NOTSET") return {};
+  layer.kind = LayerKind::kConvolution;
   layer.groups = n.attribute_int("group", 1);
-  layer.kernel = {weight->shape[2], weight->shape[3]};
+  layer.kernel = {shape[2], shape[3]};
   layer.strides = n.attribute_ints("strides", {1, 1});
   layer.dilations = n.attribute_ints("dilations", {1, 1});
   const std::vector<int64_t> pads = n.attribute_ints("pads", {0, 0, 0, 0});
   layer.pads_begin = {pads[0], pads[1]};
   layer.pads_end = {pads[2], pads[3]};
-  return layer;
+  return {layer};
+}
+
+at::Tensor layer_input(const LayerView& layer, const Executor& executor,
+                       const Executor::Values& values, const LevelTensors& level) {
+  const std::vector<at::Tensor> arguments = executor.arguments(layer.node, values, level);
+  const at::Tensor& x = arguments[0];
+  if (layer.kind == LayerKind::kSequence) {
+    return x.reshape({-1, 1, x.size(2)}).expand({-1, layer.groups, -1});
+  }
+  if (layer.kind != LayerKind::kState) return x;
+  Executor::Values after = values;
+  executor.run(layer.node, after, level, {});
+  const at::Tensor& y = executor.output(layer.node, after);  // [time, directions, batch, hidden]
+  constexpr size_t kInitialState = 5;
+  const bool given = arguments.size() > kInitialState && arguments[kInitialState].defined();
+  const at::Tensor initial =
+      given ? arguments[kInitialState] : at::zeros(y.sizes().slice(1), y.options());
+  const bool reverse =
+      executor.graph().nodes[layer.node].attribute_string("direction", "forward") == "reverse";
+  std::vector<at::Tensor> states;
+  for (int64_t d = 0; d < layer.groups; ++d) {
+    const at::Tensor made = y.select(1, d);
+    const at::Tensor first = initial.select(0, d).unsqueeze(0);
+    const at::Tensor before = reverse || d == 1 ? at::cat({made.slice(0, 1), first}, 0)
+                                                : at::cat({first, made.slice(0, 0, -1)}, 0);
+    states.push_back(before.reshape({-1, before.size(2)}));
+  }
+  return at::stack(states, 1);
 }
 
 LayerMoments measure_moments(const LayerView& layer, const at::Tensor& weight,

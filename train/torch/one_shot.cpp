@@ -134,12 +134,11 @@ void Compressor::fit_layer(const LayerView& layer) {
   LayerOutcome& outcome = result_.layers[weight_index_.at(name)];
   const at::Tensor& stored = dense_[layer.parameter];
   const at::Tensor weight = layer.matrices(stored);
-  const at::Tensor dense_input = executor_.arguments(layer.node, dense_stream_.values, dense_)[0];
+  const at::Tensor dense_input = layer_input(layer, executor_, dense_stream_.values, dense_);
   std::vector<LayerMoments> moments;
   std::vector<int64_t> counts;
   for (size_t k = 0; k < streams_.size(); ++k) {
-    const at::Tensor input =
-        executor_.arguments(layer.node, streams_[k].values, streams_[k].tensors)[0];
+    const at::Tensor input = layer_input(layer, executor_, streams_[k].values, streams_[k].tensors);
     moments.push_back(measure_moments(layer, weight, dense_input, input));
     damp(moments.back(), weight, kHessianDamping);
     counts.push_back(counts_[k][weight_index_.at(name)]);
@@ -236,9 +235,10 @@ void Compressor::walk() {
   dense_stream_ = {dense_, executor_.begin(inputs_)};
   for (Stream& stream : streams_) stream.values = dense_stream_.values;
   for (size_t n = 0; n < graph_.nodes.size(); ++n) {
-    const auto layer = view_layer(model_, graph_, n);
-    if (layer) report("fitting " + model_.parameters[layer->parameter].name);
-    if (layer && options_.order != NestingOrder::kMagnitude) fit_layer(*layer);
+    for (const LayerView& layer : view_layers(model_, graph_, n)) {
+      report("fitting " + model_.parameters[layer.parameter].name);
+      if (options_.order != NestingOrder::kMagnitude) fit_layer(layer);
+    }
     if (graph_.nodes[n].op_type == "BatchNormalization") fit_normalisation(n);
     executor_.run(n, dense_stream_.values, dense_, {});
     for (Stream& stream : streams_) executor_.run(n, stream.values, stream.tensors, {});
@@ -283,7 +283,7 @@ OneShotResult Compressor::finish() {
 OneShotResult Compressor::run() {
   const at::NoGradGuard no_grad;
   for (size_t n = 0; n < graph_.nodes.size(); ++n) {
-    if (!inputs_.empty() && view_layer(model_, graph_, n)) ++total_;
+    if (!inputs_.empty()) total_ += static_cast<int64_t>(view_layers(model_, graph_, n).size());
   }
   walk();
   return finish();

@@ -14,7 +14,7 @@ namespace strata::train {
 
 struct LayerSensitivity {
   std::string weight;
-  DensityCurve curve;      ///< of cost 1 per weight; a layer that cannot be seen through keeps all
+  DensityCurve curve;      ///< of cost 1 per weight
   double sensitivity = 0;  ///< distance of the network's output per relative error of this layer
 };
 

@@ -2,6 +2,9 @@
 // more like the dense network than magnitude alone does.
 #include "train/torch/one_shot.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include <gtest/gtest.h>
 
 #include "graph/builder.h"
@@ -179,6 +182,96 @@ TEST(OneShot, SeveralInputsOfAnyRank) {
   ASSERT_EQ(result.output_distance.size(), 2U);
   EXPECT_LT(result.output_distance[1], result.output_distance[0]);
   EXPECT_LT(result.output_distance[0], 0.8);
+}
+
+class OneShotRecurrent : public ::testing::TestWithParam<const char*> {};
+
+/// A layer that reads both ways, and one that reads its outputs backwards; what they make at every
+/// step decides.
+sparse::NestedModel recurrent_network(const std::string& type) {
+  const int64_t gates = type == "LSTM" ? 4 : 3;
+  graph::Model model;
+  model.name = type;
+  graph::GraphBuilder builder(model, "main");
+  const std::vector<int64_t> by_time = {1, 0, 2};
+  std::string x = builder.node("by_time", "Transpose", {builder.input("x", {"batch", 6, 10})},
+                               {{"perm", by_time}});
+  const auto layer = [&](const std::string& name, int64_t features, int64_t hidden,
+                         const std::string& direction) {
+    const int64_t directions = direction == "bidirectional" ? 2 : 1;
+    const std::vector<std::string> inputs = {
+        x,
+        builder.parameter(name + ".w", {directions, gates * hidden, features},
+                          graph::ParameterRole::kWeight),
+        builder.parameter(name + ".r", {directions, gates * hidden, hidden},
+                          graph::ParameterRole::kWeight),
+        builder.parameter(name + ".b", {directions, 2 * gates * hidden},
+                          graph::ParameterRole::kBias)};
+    std::string y = builder.node(name, type, inputs, {{"direction", direction}});
+    y = builder.node(name + ".side_by_side", "Transpose", {y},
+                     {{"perm", std::vector<int64_t>{0, 2, 1, 3}}});
+    x = builder.reshape(name + ".sequence", y, {0, 0, directions * hidden});
+  };
+  layer("first", 10, 16, "bidirectional");
+  layer("second", 32, 16, "reverse");
+  x = builder.node("by_sentence", "Transpose", {x}, {{"perm", by_time}});
+  builder.output(builder.gemm("fc", builder.flatten("flat", x), 96, 5), "y", {"batch", 5});
+  builder.finish();
+  const std::vector<sparse::LevelBudget> all = {{.weights = 1.0, .flops = {}}};
+  return *sparse::random_nested_model(model, all, sparse::AllocationMethod::kUniform, 2);
+}
+
+TEST_P(OneShotRecurrent, ItsMatricesNestLikeOthersAndBeatMagnitude) {
+  const sparse::NestedModel dense = recurrent_network(GetParam());
+  testing::MemorySamples data = random_inputs({6, 10}, 128);
+  const OneShotResult fitted = compress(dense, data, {0.3, 0.6});
+  ASSERT_TRUE(sparse::check(fitted.nested).ok());
+  const auto density = sparse::account(fitted.nested);
+  EXPECT_NEAR(density->levels[0].weights_pct, 30, 1);
+  EXPECT_NEAR(density->levels[1].weights_pct, 60, 1);
+  for (const LayerOutcome& layer : fitted.layers) {
+    EXPECT_LT(layer.nonzeros[0], layer.elements) << layer.weight;
+    ASSERT_EQ(layer.error.size(), 2U) << layer.weight;
+    EXPECT_LT(layer.error[1], layer.error[0]) << layer.weight;
+  }
+  const OneShotResult largest = compress(dense, data, {0.3, 0.6}, NestingOrder::kMagnitude);
+  EXPECT_LT(fitted.output_distance[0], 0.7 * largest.output_distance[0]);
+  EXPECT_LT(fitted.output_distance[1], 0.7 * largest.output_distance[1]);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, OneShotRecurrent, ::testing::Values("LSTM", "GRU"));
+
+/// One weight that two products apply: nothing can be fitted to both, but the size that was asked
+/// for is met.
+TEST(OneShot, AWeightThatCannotBeSeenThroughIsCutByMagnitude) {
+  graph::Model model;
+  model.name = "shared";
+  graph::GraphBuilder builder(model, "main");
+  const std::string shared = builder.parameter("shared", {12, 12}, graph::ParameterRole::kWeight);
+  std::string x = builder.input("x", {"batch", 12});
+  x = builder.relu("relu", builder.node("once", "MatMul", {x, shared}));
+  x = builder.node("twice", "MatMul", {x, shared});
+  builder.output(builder.gemm("fc", x, 12, 4), "y", {"batch", 4});
+  builder.finish();
+  const std::vector<sparse::LevelBudget> all = {{.weights = 1.0, .flops = {}}};
+  const auto dense =
+      *sparse::random_nested_model(model, all, sparse::AllocationMethod::kUniform, 2);
+  const OneShotResult result = compress(dense, random_inputs({12}, 64), {0.3, 0.6});
+  EXPECT_NEAR(sparse::account(result.nested)->levels[0].weights_pct, 30, 1);
+  const auto kept = sparse::densify(result.nested.weights.at("shared"), 0);
+  const auto before = sparse::densify(dense.weights.at("shared"), 0);
+  float largest_lost = 0;
+  float smallest_kept = 1e9F;
+  for (size_t i = 0; i < kept.size(); ++i) {
+    if (kept[i] == 0) {
+      largest_lost = std::max(largest_lost, std::abs(before[i]));
+    } else {
+      EXPECT_EQ(kept[i], before[i]);
+      smallest_kept = std::min(smallest_kept, std::abs(kept[i]));
+    }
+  }
+  EXPECT_LE(largest_lost, smallest_kept);
+  EXPECT_GT(largest_lost, 0);
 }
 
 TEST(OneShot, BadInputIsRefused) {
