@@ -14,6 +14,7 @@
 
 #ifdef STRATA_TORCH
 #include "train/torch/tensor_point_sets.h"
+#include "train/torch/tensor_threads.h"
 #endif
 
 namespace strata::kernels {

@@ -121,9 +121,14 @@ class NodeWriter {
   std::set<std::string>& names_;
 };
 
-void declare(onnx::ValueInfoProto& value, const std::string& name, TensorProto::DataType type) {
+/// A number, or a tensor of three dimensions.
+void declare(onnx::ValueInfoProto& value, const std::string& name, TensorProto::DataType type,
+             bool is_number = false) {
   value.set_name(name);
-  value.mutable_type()->mutable_tensor_type()->set_elem_type(type);
+  onnx::TypeProto::Tensor& tensor = *value.mutable_type()->mutable_tensor_type();
+  tensor.set_elem_type(type);
+  onnx::TensorShapeProto& shape = *tensor.mutable_shape();
+  for (int axis = 0; axis < (is_number ? 0 : 3); ++axis) shape.add_dim();
 }
 
 /// One turn: `chosen` [batch, 1, 1] is noted, `distances` [batch, points, 1] become those to the
@@ -136,8 +141,8 @@ onnx::GraphProto sampling_turn(const graph::Node& node, const Names& points, Nod
   const std::string go_on = writer.name("go_on");
   const std::string distances = writer.name("distances");
   const std::string chosen = writer.name("chosen");
-  declare(*body.add_input(), turn, TensorProto::INT64);
-  declare(*body.add_input(), go_on, TensorProto::BOOL);
+  declare(*body.add_input(), turn, TensorProto::INT64, true);
+  declare(*body.add_input(), go_on, TensorProto::BOOL, true);
   declare(*body.add_input(), distances, TensorProto::FLOAT);
   declare(*body.add_input(), chosen, TensorProto::INT64);
 
@@ -148,7 +153,7 @@ onnx::GraphProto sampling_turn(const graph::Node& node, const Names& points, Nod
   const std::string nearest = writer.make("Min", {distances, distance});
   const std::string farthest = writer.make("ArgMax", {nearest}, {{"axis", {1}}, {"keepdims", {1}}});
   const std::string noted = writer.make("Identity", {chosen});
-  declare(*body.add_output(), still_on, TensorProto::BOOL);
+  declare(*body.add_output(), still_on, TensorProto::BOOL, true);
   declare(*body.add_output(), nearest, TensorProto::FLOAT);
   declare(*body.add_output(), farthest, TensorProto::INT64);
   declare(*body.add_output(), noted, TensorProto::INT64);

@@ -3,26 +3,15 @@
 #include <algorithm>
 #include <numeric>
 
-#include <dlfcn.h>
-
 #include "tools/strata/console.h"
 #include "tools/strata/latency.h"
 #include "train/torch/dense_runner.h"
+#include "train/torch/tensor_threads.h"
 
 namespace strata::cli {
 namespace {
 
 constexpr int64_t kTrialRuns = 7;
-
-/// False if libtorch does not use OpenBLAS here.
-bool set_blas_threads(int threads) {
-  using SetThreads = void (*)(int);
-  const auto set_threads =
-      reinterpret_cast<SetThreads>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"));
-  if (set_threads == nullptr) return false;
-  set_threads(threads);
-  return true;
-}
 
 }  // namespace
 
@@ -64,7 +53,7 @@ LibtorchPeer::~LibtorchPeer() = default;
 
 void LibtorchPeer::use(const sparse::NestedModel& nested, int blas_threads) {
   stop_if_interrupted();
-  const bool has_openblas = set_blas_threads(blas_threads);
+  const bool has_openblas = train::set_blas_threads(blas_threads);
   train::TorchModelOptions options;
   options.threads = options_.threads;
   options.graph = options_.graph;

@@ -6,12 +6,13 @@
 #include <cmath>
 #include <memory>
 
-#include <ATen/Parallel.h>
+#include <ATen/Context.h>
 
 #include "train/error.h"
 #include "train/torch/algorithm.h"
 #include "train/torch/checkpoint.h"
 #include "train/torch/tasks/distillation.h"
+#include "train/torch/tensor_threads.h"
 #include "train/torch/trainer.h"
 
 namespace strata::train {
@@ -53,7 +54,7 @@ FineTuneResult run(const sparse::NestedModel& dense, const sparse::NestedModel& 
   if (samples.labels().empty()) recipe.algorithm.joint.distill = 1;
   check_writable(options.checkpoint);
   const int threads = thread_count(recipe);
-  at::set_num_threads(threads);
+  set_tensor_threads(threads);
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
   const std::unique_ptr<Task> task = make_distillation(recipe, dense, samples, threads);
   if (options.minutes > 0) {

@@ -10,7 +10,7 @@
 #include <set>
 #include <span>
 
-#include <ATen/Parallel.h>
+#include <ATen/ATen.h>
 
 #include "sparse/allocation.h"
 #include "train/error.h"
@@ -18,6 +18,7 @@
 #include "train/torch/layer_reconstruction.h"
 #include "train/torch/layer_view.h"
 #include "train/torch/output_distance.h"
+#include "train/torch/tensor_threads.h"
 #include "train/torch/tensors.h"
 
 namespace strata::train {
@@ -180,7 +181,7 @@ const graph::Graph& only_graph(const graph::Model& model) {
   return model.graphs[0];
 }
 
-void set_compression_threads(int threads) { at::set_num_threads(threads); }
+void set_compression_threads(int threads) { set_tensor_threads(threads); }
 
 std::vector<LayerSensitivity> measure_sensitivity(const sparse::NestedModel& dense,
                                                   const Calibration& data,

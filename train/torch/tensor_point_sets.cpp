@@ -4,7 +4,6 @@
 #include <tuple>
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 namespace strata::train {
 namespace {
@@ -64,7 +63,5 @@ std::vector<int32_t> tensor_ball_query(std::span<const float> centres,
   fill = fill.masked_fill(fill.eq(number), 0);
   return indices_of(at::where(first.eq(number), fill, first));
 }
-
-void set_tensor_threads(int threads) { at::set_num_threads(threads); }
 
 }  // namespace strata::train

@@ -17,7 +17,4 @@ std::vector<int32_t> tensor_ball_query(std::span<const float> centres,
                                        std::span<const float> points, int64_t batch, float radius,
                                        int64_t count);
 
-/// Threads of libtorch, which has one number for the process.
-void set_tensor_threads(int threads);
-
 }  // namespace strata::train

@@ -4,7 +4,7 @@
 #include <memory>
 #include <utility>
 
-#include <ATen/Parallel.h>
+#include <ATen/Context.h>
 #include <nlohmann/json.hpp>
 
 #include "format/reader.h"
@@ -13,6 +13,7 @@
 #include "train/error.h"
 #include "train/torch/algorithm.h"
 #include "train/torch/task.h"
+#include "train/torch/tensor_threads.h"
 #include "train/torch/trainer.h"
 
 namespace strata::train {
@@ -47,7 +48,7 @@ Run::Run(const TrainOptions& options) : options_(options), recipe_(options.recip
   check_writable(checkpoint_path_);
   const at::Device device = parse_device(options.device);
   const int threads = thread_count(recipe_);
-  at::set_num_threads(threads);
+  set_tensor_threads(threads);
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
   if (recipe_.data.dir.empty()) {
     throw Error("no data set: set data.dir in the recipe or pass --data DIR");
