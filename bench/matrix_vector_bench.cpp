@@ -61,7 +61,7 @@ graph::Model fully_connected_stack() {
     const bool widens = i % 2 == 0;
     const std::string name = "layer" + std::to_string(i);
     x = builder.gemm(name, x, widens ? kNarrow : kWide, widens ? kWide : kNarrow);
-    x = builder.relu(name + ".relu", x);
+    x = builder.relu("relu" + std::to_string(i), x);
   }
   builder.output(x, "y", {"batch", kNarrow});
   builder.finish();
@@ -119,7 +119,7 @@ double peak_bandwidth(int threads) {
   constexpr size_t kPart = kWords / kParts;
   auto buffer = value_or_throw(AlignedBuffer<uint64_t>::create(kWords, "reading"));
   const auto pool = value_or_throw(ThreadPool::create(threads));
-  std::vector<double> times(kPasses * kParts);
+  std::vector<double> times(size_t{kPasses} * kParts);
   for (int pass = 0; pass < kPasses; ++pass) {
     pool->parallel_for(kParts, [&](int part, int /*thread*/) {
       uint64_t sum = 0;
@@ -127,7 +127,7 @@ double peak_bandwidth(int threads) {
         sum = read_all(buffer.data() + kPart * static_cast<size_t>(part), kPart);
       });
       if (sum != 0) std::abort();  // nobody may leave the reading out
-      times[static_cast<size_t>(pass * kParts + part)] = time;
+      times[static_cast<size_t>(pass) * kParts + static_cast<size_t>(part)] = time;
     });
   }
   return threads * static_cast<double>(kPart * sizeof(uint64_t)) / lower_quartile(times);
@@ -157,7 +157,7 @@ void compare(const char* name, const sparse::NestedModel& nested, int64_t batch,
     for (float& value : input) value = normal(random);
     torch_inputs.push_back({input.data(), graph::DataType::kFloat32, shape});
   }
-  for (const auto& input : inputs) views.push_back({input});
+  views.assign(inputs.begin(), inputs.end());
   const graph::Shape& shape = session->outputs()[0].shape;
   std::vector<float> output(static_cast<size_t>(batch * shape.back().value()));
   std::vector<float> torch_output(output.size());

@@ -118,7 +118,7 @@ Status rewrite_recurrent(Scope& scope, const OnnxNode& node, const Names& activa
 
   const Names wanted = layer.outputs;
   for (std::string& output : layer.outputs) {
-    if (!output.empty()) output = scope.unused_name(output + ".time_first");
+    if (!output.empty()) output = scope.unused_name(std::string(output).append(".time_first"));
   }
   const Names made = layer.outputs;
   const std::string name = layer.name;
@@ -148,8 +148,8 @@ Status rewrite_gru(Scope& scope, const OnnxNode& node) {
 }  // namespace
 
 const Rewritings& recurrent_rewritings() {
-  static const Rewritings kTable = {{"GRU", rewrite_gru}, {"LSTM", rewrite_lstm}};
-  return kTable;
+  static const Rewritings table = {{"GRU", rewrite_gru}, {"LSTM", rewrite_lstm}};
+  return table;
 }
 
 }  // namespace strata::interop

@@ -22,14 +22,14 @@ constexpr size_t kMaxRank = 64;
 std::string quote(std::string_view text) { return "'" + std::string(text) + "'"; }
 
 std::optional<StoredType> type_named(const std::string& name) {
-  static const std::map<std::string, StoredType, std::less<>> kTypes = {
+  static const std::map<std::string, StoredType, std::less<>> types = {
       {"F64", StoredType::kFloat64},   {"F32", StoredType::kFloat32}, {"F16", StoredType::kFloat16},
       {"BF16", StoredType::kBfloat16}, {"I64", StoredType::kInt64},   {"I32", StoredType::kInt32},
       {"I16", StoredType::kInt16},     {"I8", StoredType::kInt8},     {"U64", StoredType::kUint64},
       {"U32", StoredType::kUint32},    {"U16", StoredType::kUint16},  {"U8", StoredType::kUint8},
       {"BOOL", StoredType::kBool}};
-  const auto found = kTypes.find(name);
-  return found == kTypes.end() ? std::nullopt : std::optional(found->second);
+  const auto found = types.find(name);
+  return found == types.end() ? std::nullopt : std::optional(found->second);
 }
 
 /// Numbers of a list, none of them negative or above 2^62; nothing if it is no such list.

@@ -42,7 +42,7 @@ BeamSearch search(const BeamOptions& options, int64_t vocabulary, Logits logits)
 
 /// Two steps in which the greedy choice (4) is a trap.
 std::vector<float> trap(const Words& so_far) {
-  const auto of = [](std::map<int64_t, double> shares) {
+  const auto of = [](const std::map<int64_t, double>& shares) {
     std::vector<float> logits(6, -30);
     for (const auto& [word, share] : shares) {
       logits[static_cast<size_t>(word)] = static_cast<float>(std::log(share));
