@@ -7,7 +7,7 @@
 //
 // Then, for any files, or folders of them:
 //
-//   node bench/onnxruntime.mjs [--ort DIR] [--levels 30,60] [--bind SYMBOL=SIZE,...]
+//   node bench/onnxruntime.mjs [--ort DIR] [--levels 30,60] [--inputs 4] [--bind SYMBOL=SIZE,...]
 //                              [--data GRAPH.npz] MODEL.strata MODEL.onnx FOLDER ...
 //
 // A .strata file is taken as it is, graph by graph. An .onnx file is nested by magnitude at --levels
@@ -26,13 +26,12 @@ import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const TOLERANCE = 1e-4;
-const INPUTS = 4;
 const root = fileURLToPath(new URL("..", import.meta.url));
 const strata = join(root, "build/release/tools/strata/strata");
 const levelOutputs = join(root, "build/release/bench/strata_level_outputs");
 const arrays = { float64: Float64Array, float32: Float32Array, int64: BigInt64Array, int32: Int32Array, uint8: Uint8Array, int8: Int8Array, bool: Uint8Array };
 
-const options = { ort: join(root, "build/npm/node_modules/onnxruntime-node"), levels: "30,60", bind: "", data: "" };
+const options = { ort: join(root, "build/npm/node_modules/onnxruntime-node"), levels: "30,60", inputs: "4", bind: "", data: "" };
 const files = [];
 for (let i = 2; i < process.argv.length; i++) {
   const name = process.argv[i].replace(/^--/, "");
@@ -41,7 +40,7 @@ for (let i = 2; i < process.argv.length; i++) {
   else files.length = 0, i = process.argv.length;
 }
 if (files.length === 0) {
-  console.error("usage: node bench/onnxruntime.mjs [--ort DIR] [--levels P,...] [--bind SYMBOL=SIZE,...] [--data GRAPH.npz] MODEL.strata|MODEL.onnx|FOLDER ...");
+  console.error("usage: node bench/onnxruntime.mjs [--ort DIR] [--levels P,...] [--inputs N] [--bind SYMBOL=SIZE,...] [--data GRAPH.npz] MODEL.strata|MODEL.onnx|FOLDER ...");
   process.exit(2);
 }
 const ort = createRequire(import.meta.url)(resolve(options.ort));
@@ -87,7 +86,7 @@ async function compare(model, graph, level, onnx) {
   const floats = graph.outputs.filter((output) => output.type === "float32");
   const nameOf = (output) =>
     session.outputNames.includes(output.name) ? output.name : session.outputNames[graph.outputs.indexOf(output)];
-  const bytes = run(levelOutputs, [model, "inputs", ...(options.data ? [] : [String(INPUTS)]), ...words]);
+  const bytes = run(levelOutputs, [model, "inputs", ...(options.data ? [] : [options.inputs]), ...words]);
   const ours = split(run(levelOutputs, [model, String(level), ...words], bytes), floats);
   let truth;
   for (const [sample, inputs] of split(bytes, graph.inputs).entries()) {

@@ -199,7 +199,9 @@ TEST_F(BringYourOwn, ATransformerGoesThroughAllOfIt) {
   EXPECT_NEAR(made["levels"][0]["weights_pct"].get<double>(), 40, 1);
   EXPECT_LT(made["levels"][1]["output_distance"], made["levels"][0]["output_distance"]);
   EXPECT_EQ(strata_json({"inspect", "t.strata"})["nested"], true);
-  EXPECT_EQ(strata_json({"eval", "t.strata", "--data", "t.npz"})["metric"], "output_distance");
+  const json evaluated = strata_json({"eval", "t.strata", "--data", "t.npz", "--switch-points"});
+  EXPECT_EQ(evaluated["metric"], "output_distance");
+  EXPECT_GT(evaluated["switch_points"].size(), 20U);
   const json tuned =
       strata_json({"compress", "t.onnx", "--levels", "40,70", "--data", "t.npz", "--threads", "1",
                    "-q", "--finetune", "2epochs", "-o", "tuned.strata"});
