@@ -2,8 +2,11 @@
 // stack of fully connected layers, for 1 to 8 vectors. Every level and dense libtorch in turns,
 // beside the bandwidth that reading memory without doing anything else reaches. One thread is timed
 // by the processor time it takes, which other programs change little. Prints Markdown.
+//
+//   strata_bench_matrix_vector [THREADS [ROUNDS [f16]]]    f16: weights that a file of f16 has
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -19,6 +22,7 @@
 #include "core/aligned_buffer.h"
 #include "core/clock.h"
 #include "core/cpu_name.h"
+#include "core/half.h"
 #include "core/thread_pool.h"
 #include "graph/builder.h"
 #include "kernels/target.h"
@@ -68,11 +72,21 @@ graph::Model fully_connected_stack() {
   return model;
 }
 
-sparse::NestedModel nested_of(const graph::Model& model) {
+sparse::NestedModel nested_of(const graph::Model& model, bool f16) {
   std::vector<sparse::LevelBudget> levels;
   for (const double density : kDensities) levels.push_back({.weights = density, .flops = {}});
-  return value_or_throw(
+  sparse::NestedModel nested = value_or_throw(
       sparse::random_nested_model(model, levels, sparse::AllocationMethod::kUniform, 1));
+  for (auto& [name, tensor] : nested.weights) {
+    for (sparse::Increment& increment : tensor.increments) {
+      for (float& value : increment.values) {
+        // What rounds to zero keeps its place.
+        if (f16) value = std::copysign(std::max(std::fabs(value), 0x1p-14F), value);
+        if (f16) value = from_half(to_half(value));
+      }
+    }
+  }
+  return nested;
 }
 
 /// Of times that a busy machine now and then stretches.
@@ -189,7 +203,7 @@ void compare(const char* name, const sparse::NestedModel& nested, int64_t batch,
   }
 }
 
-int run(int threads, int rounds) {
+int run(int threads, int rounds, bool f16) {
   const double peak = peak_bandwidth(threads);
   std::printf("%s, %d threads, target %s; reading memory alone: %.1f GB/s; libtorch fp32\n\n",
               cpu_name().c_str(), threads,
@@ -202,7 +216,7 @@ int run(int threads, int rounds) {
       {"8 LSTM 1024, one step", lstm_stack()},
       {"8 fully connected 2048/4096", fully_connected_stack()}};
   for (const auto& [name, model] : stacks) {
-    const sparse::NestedModel nested = nested_of(model);
+    const sparse::NestedModel nested = nested_of(model, f16);
     for (const int64_t batch : {1, 2, 4, 8}) compare(name, nested, batch, threads, rounds, peak);
   }
   return 0;
@@ -213,7 +227,8 @@ int run(int threads, int rounds) {
 
 int main(int argc, char** argv) {
   try {
-    return strata::run(argc > 1 ? std::atoi(argv[1]) : 1, argc > 2 ? std::atoi(argv[2]) : 20);
+    return strata::run(argc > 1 ? std::atoi(argv[1]) : 1, argc > 2 ? std::atoi(argv[2]) : 20,
+                       argc > 3 && std::string(argv[3]) == "f16");
   } catch (const std::exception& error) {
     std::fprintf(stderr, "strata_bench_matrix_vector: %s\n", error.what());
     return 1;

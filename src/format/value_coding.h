@@ -20,10 +20,6 @@ const char* to_string(ValueType type);
 /// Bytes of one value.
 uint64_t value_size(ValueType type);
 
-/// IEEE 754 binary16, rounded to nearest, ties to even; what is too large becomes infinite.
-uint16_t to_half(float value);
-float from_half(uint16_t half);
-
 /// The dimension-0 index of a flat position in a tensor of `elements` (at least 1) elements.
 class ChannelOf {
  public:

@@ -1,9 +1,10 @@
 #include "interop/elements.h"
 
 #include <bit>
-#include <cmath>
 #include <cstring>
 #include <vector>
+
+#include "core/half.h"
 
 namespace strata::interop {
 namespace {
@@ -23,18 +24,6 @@ void decode(std::span<const uint8_t> bytes, int64_t count, std::vector<Out>& out
 }
 
 }  // namespace
-
-float from_half(uint16_t bits) {
-  const uint32_t sign = static_cast<uint32_t>(bits & 0x8000U) << 16;
-  const uint32_t exponent = (bits >> 10) & 0x1FU;
-  const uint32_t fraction = bits & 0x3FFU;
-  if (exponent == 0x1F) return std::bit_cast<float>(sign | 0x7F800000U | (fraction << 13));
-  if (exponent != 0) {
-    return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (fraction << 13));
-  }
-  const float magnitude = std::ldexp(static_cast<float>(fraction), -24);
-  return sign != 0 ? -magnitude : magnitude;
-}
 
 float from_brain(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
 

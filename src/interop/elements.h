@@ -35,8 +35,7 @@ graph::DataType held_as(StoredType type);
 /// count * element_bytes(type).
 void decode_elements(StoredType type, std::span<const uint8_t> bytes, int64_t count, Constant& out);
 
-/// Two bytes as IEEE half precision, and as the upper half of a float32.
-float from_half(uint16_t bits);
+/// Two bytes as the upper half of a float32.
 float from_brain(uint16_t bits);
 
 }  // namespace strata::interop

@@ -12,6 +12,7 @@
 
 #include <google/protobuf/io/coded_stream.h>
 
+#include "core/half.h"
 #include "interop/elements.h"
 
 namespace strata::interop {

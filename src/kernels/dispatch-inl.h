@@ -1,11 +1,9 @@
-// For SIMD sources that Highway's foreach_target.h includes once per target: which targets are
-// built, and the selection of one at run time without Highway's library.
-// Include before hwy/foreach_target.h; use STRATA_FOR_TARGET in the HWY_ONCE section.
+// For SIMD sources that Highway's foreach_target.h includes once per target: the selection of one
+// at run time without Highway's library. Use STRATA_RETURN_FOR_TARGET in the HWY_ONCE section.
+// Which targets are built is a definition in CMakeLists.txt, for Highway's headers must see it
+// first.
 #ifndef STRATA_KERNELS_DISPATCH_INL_H_
 #define STRATA_KERNELS_DISPATCH_INL_H_
-
-// SSSE3 adds nothing that matters here; vectors of unknown length (SVE) cannot be kept in arrays.
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
 
 #include "hwy/detect_targets.h"
 #include "kernels/target.h"

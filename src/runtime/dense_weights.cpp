@@ -110,27 +110,32 @@ Result<DenseWeights> DenseWeights::pack(const MatrixShape& shape, int64_t groups
     }
   };
   for (size_t k = static_cast<size_t>(first_level); k < increments.size(); ++k) {
-    STRATA_ASSIGN_OR_RETURN(auto weights, AlignedBuffer<float>::create(size, purpose));
-    if (packed.levels_.empty()) {
-      for (size_t below = 0; below < k; ++below) fill(*increments[below], weights.data());
-    } else {
-      std::copy_n(packed.levels_.back().data(), size, weights.data());
+    if (packed.copies_.empty() || !increments[k]->positions.empty()) {
+      STRATA_ASSIGN_OR_RETURN(auto weights, AlignedBuffer<float>::create(size, purpose));
+      if (packed.copies_.empty()) {
+        for (size_t below = 0; below < k; ++below) fill(*increments[below], weights.data());
+      } else {
+        std::copy_n(packed.copies_.back().data(), size, weights.data());
+      }
+      fill(*increments[k], weights.data());
+      packed.copies_.push_back(std::move(weights));
     }
-    fill(*increments[k], weights.data());
-    packed.levels_.push_back(std::move(weights));
+    packed.copy_of_level_.push_back(packed.copies_.size() - 1);
   }
   return packed;
 }
 
 size_t DenseWeights::bytes() const {
   size_t bytes = offsets_.capacity() * sizeof(int32_t);
-  for (const auto& weights : levels_) bytes += weights.bytes();
+  for (const auto& weights : copies_) bytes += weights.bytes();
   return bytes;
 }
 
 void DenseWeights::keep_levels(int level_count) {
   const auto count = static_cast<size_t>(std::max(0, level_count - first_level_));
-  if (levels_.size() > count) levels_.resize(count);
+  if (copy_of_level_.size() <= count) return;
+  copy_of_level_.resize(count);
+  copies_.resize(count == 0 ? 0 : copy_of_level_.back() + 1);
 }
 
 }  // namespace strata::runtime

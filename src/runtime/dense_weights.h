@@ -1,5 +1,6 @@
 // The weights of one step for those of its levels that are so dense that a dense kernel is faster
-// than walking taps: every level has its own copy, zeros filled in, of what the kernel reads.
+// than walking taps: every level that differs from the one below has its own copy, zeros filled in,
+// of what the kernel reads.
 #pragma once
 
 #include <cstddef>
@@ -48,7 +49,7 @@ class DenseWeights {
 
   /// Of one level, which must run dense: [group][panel][tap][panel row].
   [[nodiscard]] const float* level(int level) const {
-    return levels_[static_cast<size_t>(level - first_level_)].data();
+    return copies_[copy_of_level_[static_cast<size_t>(level - first_level_)]].data();
   }
   [[nodiscard]] const int32_t* offsets() const { return offsets_.data(); }
   [[nodiscard]] int64_t taps() const { return slice_begin_.back(); }
@@ -70,7 +71,8 @@ class DenseWeights {
   int64_t panel_rows_ = 1;
   int64_t panels_per_group_ = 0;
   int first_level_ = 0;
-  std::vector<AlignedBuffer<float>> levels_;  ///< [level - first_level_]
+  std::vector<AlignedBuffer<float>> copies_;  ///< levels that are equal share one
+  std::vector<size_t> copy_of_level_;         ///< [level - first_level_]
 };
 
 }  // namespace strata::runtime

@@ -1,48 +1,13 @@
 // Narrow values: rounding to the nearest, and that rounding again changes nothing.
 #include "format/value_coding.h"
 
-#include <bit>
 #include <cmath>
-#include <limits>
 #include <random>
 
 #include <gtest/gtest.h>
 
 namespace strata::format {
 namespace {
-
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
-TEST(Half, EveryHalfIsItself) {
-  for (uint32_t half = 0; half < 0x10000; ++half) {
-    const float value = from_half(static_cast<uint16_t>(half));
-    if (std::isnan(value)) continue;
-    ASSERT_EQ(to_half(value), half);
-  }
-}
-
-TEST(Half, RoundsToNearestWithTiesToEven) {
-  for (uint16_t half = 0; half < 0x7C00; ++half) {
-    const auto next = static_cast<uint16_t>(half + 1);
-    const float low = from_half(half);
-    const float high = next == 0x7C00 ? 65536.0F : from_half(next);
-    const float middle = (low + high) / 2;  // exact
-    ASSERT_EQ(to_half(middle), half % 2 == 0 ? half : next);
-    ASSERT_EQ(to_half(std::nextafter(middle, 0.0F)), half);
-    ASSERT_EQ(to_half(std::nextafter(middle, kInfinity)), next);
-    ASSERT_EQ(to_half(-middle), to_half(middle) | 0x8000);
-  }
-}
-
-TEST(Half, KnownValues) {
-  EXPECT_EQ(from_half(0x3C00), 1.0F);
-  EXPECT_EQ(from_half(0xC000), -2.0F);
-  EXPECT_EQ(from_half(0x7BFF), 65504.0F);
-  EXPECT_EQ(from_half(0x0001), 0x1p-24F);
-  EXPECT_EQ(from_half(0x7C00), kInfinity);
-  EXPECT_EQ(to_half(1e-10F), 0);
-  EXPECT_EQ(to_half(std::numeric_limits<float>::max()), 0x7C00);
-}
 
 sparse::NestedTensor random_tensor(std::mt19937_64& random, double magnitude) {
   sparse::NestedTensor tensor;

@@ -140,6 +140,22 @@ TEST(Session, LevelsFromADensityOnRunDenseAndGiveTheSame) {
   }
 }
 
+TEST(Session, EqualDenseLevelsShareTheirWeights) {
+  graph::Model model;
+  graph::GraphBuilder builder(model, "main");
+  std::string value = builder.input("x", {1, 64, 8, 8});
+  value = builder.conv("whole", value, {.in_channels = 64, .out_channels = 64, .prunable = false});
+  builder.output(value, "y", {1, 64, 8, 8});
+  builder.finish();
+  const auto session = open(random_nested(std::move(model), {0.1, 0.2, 0.3, 0.4}, 1), {});
+  ASSERT_NE(session, nullptr);
+  EXPECT_EQ(session->steps()[0].first_dense_level, 0);
+  EXPECT_LT(session->memory().weights, size_t{2} * 64 * 64 * sizeof(float));
+  const auto before = logits(*session, 1);
+  ASSERT_TRUE(session->drop_levels_above(1).ok());
+  EXPECT_EQ(logits(*session, 1), before);
+}
+
 TEST(Session, ChoosesTheDenseKernelPerLayerAndLevel) {
   graph::Model model;
   graph::GraphBuilder builder(model, "main");

@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/half.h"
+
 namespace strata::kernels {
 namespace {
 
@@ -63,8 +65,20 @@ Rows rows_of(const PanelShape& shape, std::span<const uint32_t> positions,
 
 /// What a slot holds before there is memory for all of them.
 struct Slots {
+  bool half = false;
   std::vector<uint32_t> weights;
+  std::vector<uint16_t> halves;  // if half, and places
+  std::vector<uint8_t> places;
   std::vector<uint16_t> windows;
+
+  void push(float weight, uint32_t place) {
+    if (half) {
+      halves.push_back(to_half(weight));
+      places.push_back(static_cast<uint8_t>(place));
+    } else {
+      weights.push_back(weight == 0 ? 0 : encode_weight(weight, place));
+    }
+  }
 
   /// `lanes` are the weights left of each row.
   void fill(std::array<std::span<const Entry>, kSlotRows> lanes, int64_t last_window) {
@@ -81,10 +95,10 @@ struct Slots {
         const int64_t offset =
             lane.empty() ? kWindowColumns : lane.front().column - window * kWindowStep;
         if (offset < kWindowColumns) {
-          weights.push_back(encode_weight(lane.front().weight, static_cast<uint32_t>(offset)));
+          push(lane.front().weight, static_cast<uint32_t>(offset));
           lane = lane.subspan(1);
         } else {
-          weights.push_back(0);
+          push(0, 0);
         }
       }
     }
@@ -145,7 +159,14 @@ Result<PackedPanels> PackedPanels::pack(const PanelShape& shape,
   const int64_t width = shape.units_per_panel();
   const int64_t groups = shape.groups_per_panel();
   Slots slots;
-  slots.weights.reserve(positions.size() + positions.size() / 2);
+  slots.half = std::all_of(values.begin(), values.end(), is_half);
+  const size_t places = positions.size() + positions.size() / 2;
+  if (slots.half) {
+    slots.halves.reserve(places);
+    slots.places.reserve(places);
+  } else {
+    slots.weights.reserve(places);
+  }
   std::vector<uint32_t> group_begin = {0};
   std::vector<uint8_t> row_of;
   std::vector<int64_t> order(static_cast<size_t>(groups * kSlotRows));
@@ -181,6 +202,8 @@ Result<PackedPanels> PackedPanels::pack(const PanelShape& shape,
   }
   PackedPanels packed;
   STRATA_ASSIGN_OR_RETURN(packed.slots_, copy_of(slots.weights, purpose));
+  STRATA_ASSIGN_OR_RETURN(packed.halves_, copy_of(slots.halves, purpose));
+  STRATA_ASSIGN_OR_RETURN(packed.places_, copy_of(slots.places, purpose));
   STRATA_ASSIGN_OR_RETURN(packed.windows_, copy_of(slots.windows, purpose));
   STRATA_ASSIGN_OR_RETURN(packed.group_begin_, copy_of(group_begin, purpose));
   STRATA_ASSIGN_OR_RETURN(packed.rows_, copy_of(row_of, purpose));

@@ -3,7 +3,7 @@
 // into groups of as many as a slot has places; lanes run over the rows of a group. A slot holds at
 // most one weight of each row, out of a window of 64 columns, and so the column's place in the
 // window fits the lowest bits of the weight itself: a non-zero takes four bytes, and empty places a
-// little more.
+// little more. Weights that are all f16 values take three: two for the value, one for the place.
 #pragma once
 
 #include <cstddef>
@@ -59,7 +59,10 @@ PanelUnits units_of_panel(const PanelShape& shape, int64_t panel);
 
 /// What one level adds to the level below it.
 struct PanelIncrement {
-  const uint32_t* slots = nullptr;        ///< [slot][kSlotRows] encoded weights, 0 where empty
+  const uint32_t* slots = nullptr;  ///< [slot][kSlotRows] encoded weights, 0 where empty
+  /// Instead of them, if every weight is one: [slot][kSlotRows] f16 values, 0 where empty.
+  const uint16_t* halves = nullptr;
+  const uint8_t* places = nullptr;        ///< with halves: of their columns in the window
   const uint16_t* windows = nullptr;      ///< [slot] where its window begins, in kWindowStep
   const uint32_t* group_begin = nullptr;  ///< [group + 1] in slots
   const uint8_t* rows = nullptr;          ///< [group][kSlotRows] row within the panel
@@ -85,14 +88,18 @@ class PackedPanels {
                                    std::span<const float> values, const std::string& purpose);
 
   [[nodiscard]] PanelIncrement view() const {
-    return {slots_.data(), windows_.data(), group_begin_.data(), rows_.data()};
+    return {slots_.data(),   halves_.data(),      places_.data(),
+            windows_.data(), group_begin_.data(), rows_.data()};
   }
   [[nodiscard]] size_t bytes() const {
-    return slots_.bytes() + windows_.bytes() + group_begin_.bytes() + rows_.bytes();
+    return slots_.bytes() + halves_.bytes() + places_.bytes() + windows_.bytes() +
+           group_begin_.bytes() + rows_.bytes();
   }
 
  private:
   AlignedBuffer<uint32_t> slots_;
+  AlignedBuffer<uint16_t> halves_;
+  AlignedBuffer<uint8_t> places_;
   AlignedBuffer<uint16_t> windows_;
   AlignedBuffer<uint32_t> group_begin_;
   AlignedBuffer<uint8_t> rows_;

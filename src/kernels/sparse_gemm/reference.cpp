@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "core/half.h"
 #include "kernels/sparse_gemm/panel_product.h"
 
 namespace strata::kernels {
@@ -17,11 +18,15 @@ void product(const PanelWeights& weights, int64_t panel, const float* input, flo
       for (int64_t slot = increment.group_begin[group]; slot < increment.group_begin[group + 1];
            ++slot) {
         for (int64_t i = 0; i < kSlotRows; ++i) {
-          const uint32_t weight = increment.slots[slot * kSlotRows + i];
-          const int64_t column = increment.windows[slot] * kWindowStep + weight % kWindowColumns;
+          const int64_t at = slot * kSlotRows + i;
+          const bool half = increment.halves != nullptr;
+          const float weight =
+              half ? from_half(increment.halves[at]) : std::bit_cast<float>(increment.slots[at]);
+          const int64_t place = half ? increment.places[at] : increment.slots[at] % kWindowColumns;
+          const int64_t column = increment.windows[slot] * kWindowStep + place;
           for (int64_t lane = 0; lane < kLanes; ++lane) {
             sums[increment.rows[group * kSlotRows + i] * kLanes + lane] +=
-                std::bit_cast<float>(weight) * input[column * kLanes + lane];
+                weight * input[column * kLanes + lane];
           }
         }
       }

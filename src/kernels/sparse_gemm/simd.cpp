@@ -42,81 +42,143 @@ HWY_INLINE PanelVector pick(hn::Vec<PlaceTag> weights, const float* window) {
 #endif
 }
 
-/// Two sums per vector of rows, so that an addition need not wait for the one before.
-void panel_by_one(const PanelWeights& weights, int64_t panel, const float* input, float* sums) {
+using WeightVector = hn::Vec<PanelTag>;
+using PlaceVector = hn::Vec<PlaceTag>;
+
+/// Some weights of a slot, vector by vector: f16 and a place each, or both in one word.
+template <bool kHalf>
+HWY_INLINE void load_weights(const PanelIncrement& increment, size_t at, WeightVector& weights,
+                             PlaceVector& places) {
   const PanelTag d;
   const PlaceTag di;
+  if constexpr (kHalf) {
+    const hn::Rebind<hwy::float16_t, PanelTag> half;
+    const hn::Rebind<uint8_t, PanelTag> byte;
+    weights = hn::PromoteTo(
+        d, hn::Load(half, reinterpret_cast<const hwy::float16_t*>(increment.halves + at)));
+    places = hn::PromoteTo(di, hn::Load(byte, increment.places + at));
+  } else {
+    places = hn::Load(di, reinterpret_cast<const int32_t*>(increment.slots + at));
+    weights = hn::BitCast(d, places);
+  }
+}
+
+/// Two sums per vector of rows, so that an addition need not wait for the one before.
+template <bool kHalf>
+HWY_INLINE void add_increment_by_one(const PanelIncrement& increment, int64_t group_begin,
+                                     int64_t group_end, const float* input, float* sums) {
+  const PanelTag d;
   constexpr size_t kVectors = kSlotRows / kPanelLanes;
-  std::fill_n(sums, weights.groups_per_panel * kSlotRows, 0.0F);
-  const int64_t first = panel * weights.groups_per_panel;
-  for (int64_t k = 0; k < weights.increment_count; ++k) {
-    const PanelIncrement& increment = weights.increments[k];
-    for (int64_t group = first; group < first + weights.groups_per_panel; ++group) {
-      const uint32_t end = increment.group_begin[group + 1];
-      PanelVector even[kVectors];
-      PanelVector odd[kVectors];
-      STRATA_UNROLL
-      for (size_t v = 0; v < kVectors; ++v) even[v] = odd[v] = hn::Zero(d);
-      const auto add = [&](uint32_t slot, PanelVector* sum) HWY_ATTR {
-        const uint32_t* const from = increment.slots + size_t{slot} * kSlotRows;
-        const float* const window = input + size_t{increment.windows[slot]} * kWindowStep;
-        STRATA_UNROLL
-        for (size_t v = 0; v < kVectors; ++v) {
-          const auto slots = hn::Load(di, reinterpret_cast<const int32_t*>(from) + v * kPanelLanes);
-          sum[v] = hn::MulAdd(hn::BitCast(d, slots), pick(slots, window), sum[v]);
-        }
-      };
-      uint32_t slot = increment.group_begin[group];
-      for (; slot + 2 <= end; slot += 2) {
-        add(slot, even);
-        add(slot + 1, odd);
-      }
-      if (slot < end) add(slot, even);
-      alignas(kCacheLine) float total[kSlotRows];
+  for (int64_t group = group_begin; group < group_end; ++group) {
+    const uint32_t end = increment.group_begin[group + 1];
+    PanelVector even[kVectors];
+    PanelVector odd[kVectors];
+    STRATA_UNROLL
+    for (size_t v = 0; v < kVectors; ++v) even[v] = odd[v] = hn::Zero(d);
+    const auto add = [&](uint32_t slot, PanelVector* sum) HWY_ATTR {
+      const float* const window = input + size_t{increment.windows[slot]} * kWindowStep;
       STRATA_UNROLL
       for (size_t v = 0; v < kVectors; ++v) {
-        hn::Store(hn::Add(even[v], odd[v]), d, total + v * kPanelLanes);
+        WeightVector weights;
+        PlaceVector places;
+        load_weights<kHalf>(increment, size_t{slot} * kSlotRows + v * kPanelLanes, weights, places);
+        sum[v] = hn::MulAdd(weights, pick(places, window), sum[v]);
       }
-      const uint8_t* const rows = increment.rows + group * kSlotRows;
-      for (int64_t i = 0; i < kSlotRows; ++i) sums[rows[i]] += total[i];
+    };
+    uint32_t slot = increment.group_begin[group];
+    for (; slot + 2 <= end; slot += 2) {
+      add(slot, even);
+      add(slot + 1, odd);
+    }
+    if (slot < end) add(slot, even);
+    alignas(kCacheLine) float total[kSlotRows];
+    STRATA_UNROLL
+    for (size_t v = 0; v < kVectors; ++v) {
+      hn::Store(hn::Add(even[v], odd[v]), d, total + v * kPanelLanes);
+    }
+    const uint8_t* const rows = increment.rows + group * kSlotRows;
+    for (int64_t i = 0; i < kSlotRows; ++i) sums[rows[i]] += total[i];
+  }
+}
+
+void panel_by_one(const PanelWeights& weights, int64_t panel, const float* input, float* sums) {
+  std::fill_n(sums, weights.groups_per_panel * kSlotRows, 0.0F);
+  const int64_t first = panel * weights.groups_per_panel;
+  const int64_t last = first + weights.groups_per_panel;
+  for (int64_t k = 0; k < weights.increment_count; ++k) {
+    const PanelIncrement& increment = weights.increments[k];
+    if (increment.halves != nullptr) {
+      add_increment_by_one<true>(increment, first, last, input, sums);
+    } else {
+      add_increment_by_one<false>(increment, first, last, input, sums);
     }
   }
 }
 
 /// The sums of as many rows as registers allow.
-void panel_by_several(const PanelWeights& weights, int64_t panel, const float* input, float* sums) {
+template <bool kHalf>
+HWY_INLINE void add_increment_by_several(const PanelIncrement& increment, int64_t group_begin,
+                                         int64_t group_end, const float* input, float* sums) {
   const PanelTag d;
   constexpr auto kLanes = static_cast<int64_t>(kPanelLanes);
   constexpr int64_t kRows = HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON ? 16 : 8;
-  std::fill_n(sums, weights.groups_per_panel * kSlotRows * kLanes, 0.0F);
-  const int64_t first = panel * weights.groups_per_panel;
-  for (int64_t k = 0; k < weights.increment_count; ++k) {
-    const PanelIncrement& increment = weights.increments[k];
-    for (int64_t group = first; group < first + weights.groups_per_panel; ++group) {
-      for (int64_t half = 0; half < kSlotRows; half += kRows) {
-        PanelVector sum[kRows];
-        STRATA_UNROLL
-        for (int64_t i = 0; i < kRows; ++i) sum[i] = hn::Zero(d);
-        for (uint32_t slot = increment.group_begin[group]; slot < increment.group_begin[group + 1];
-             ++slot) {
-          const uint32_t* const from = increment.slots + size_t{slot} * kSlotRows + half;
-          const float* const window =
-              input + size_t{increment.windows[slot]} * kWindowStep * kPanelLanes;
+  for (int64_t group = group_begin; group < group_end; ++group) {
+    for (int64_t half = 0; half < kSlotRows; half += kRows) {
+      PanelVector sum[kRows];
+      STRATA_UNROLL
+      for (int64_t i = 0; i < kRows; ++i) sum[i] = hn::Zero(d);
+      for (uint32_t slot = increment.group_begin[group]; slot < increment.group_begin[group + 1];
+           ++slot) {
+        const size_t from = size_t{slot} * kSlotRows + static_cast<size_t>(half);
+        const float* const window =
+            input + size_t{increment.windows[slot]} * kWindowStep * kPanelLanes;
+        alignas(kCacheLine) float weights[kRows];
+        if constexpr (kHalf) {
           STRATA_UNROLL
-          for (int64_t i = 0; i < kRows; ++i) {
-            const auto weight = hn::Set(d, std::bit_cast<float>(from[i]));
-            const auto element =
-                hn::Load(d, window + size_t{from[i] % kWindowColumns} * kPanelLanes);
-            sum[i] = hn::MulAdd(weight, element, sum[i]);
+          for (int64_t i = 0; i < kRows; i += kLanes) {
+            WeightVector values;
+            PlaceVector places;
+            load_weights<true>(increment, from + static_cast<size_t>(i), values, places);
+            hn::Store(values, d, weights + i);
           }
         }
-        const uint8_t* const rows = increment.rows + group * kSlotRows + half;
         STRATA_UNROLL
         for (int64_t i = 0; i < kRows; ++i) {
-          float* const to = sums + rows[i] * kLanes;
-          hn::Store(hn::Add(hn::Load(d, to), sum[i]), d, to);
+          const size_t at = from + static_cast<size_t>(i);
+          size_t place = 0;
+          float weight = 0;
+          if constexpr (kHalf) {
+            weight = weights[i];
+            place = increment.places[at];
+          } else {
+            weight = std::bit_cast<float>(increment.slots[at]);
+            place = static_cast<size_t>(increment.slots[at] % kWindowColumns);
+          }
+          sum[i] =
+              hn::MulAdd(hn::Set(d, weight), hn::Load(d, window + place * kPanelLanes), sum[i]);
         }
       }
+      const uint8_t* const rows = increment.rows + group * kSlotRows + half;
+      STRATA_UNROLL
+      for (int64_t i = 0; i < kRows; ++i) {
+        float* const to = sums + rows[i] * kLanes;
+        hn::Store(hn::Add(hn::Load(d, to), sum[i]), d, to);
+      }
+    }
+  }
+}
+
+void panel_by_several(const PanelWeights& weights, int64_t panel, const float* input, float* sums) {
+  constexpr auto kLanes = static_cast<int64_t>(kPanelLanes);
+  std::fill_n(sums, weights.groups_per_panel * kSlotRows * kLanes, 0.0F);
+  const int64_t first = panel * weights.groups_per_panel;
+  const int64_t last = first + weights.groups_per_panel;
+  for (int64_t k = 0; k < weights.increment_count; ++k) {
+    const PanelIncrement& increment = weights.increments[k];
+    if (increment.halves != nullptr) {
+      add_increment_by_several<true>(increment, first, last, input, sums);
+    } else {
+      add_increment_by_several<false>(increment, first, last, input, sums);
     }
   }
 }
