@@ -95,7 +95,7 @@ std::string Rewriter::number(float value) {
 std::string Rewriter::add(const std::string& op_type, std::vector<std::string> inputs,
                           Attributes attributes, const std::string& output) {
   const std::string name = unused(prefix_ + "." + op_type);
-  const std::string made = output.empty() ? name : output;
+  std::string made = output.empty() ? name : output;
   rewritten_.graph.nodes.push_back(
       {name, op_type, "", std::move(inputs), {made}, std::move(attributes)});
   return made;

@@ -124,14 +124,14 @@ class PointNetBuilder {
   std::string shared_layers(const std::string& name, std::string value, int64_t& channels,
                             const Ints& widths, bool first) {
     for (size_t i = 0; i < widths.size(); ++i) {
-      const std::string number = std::to_string(i + 1);
+      const auto layer = [&](const char* kind) { return name + kind + std::to_string(i + 1); };
       const int64_t width = scaled(widths[i]);
-      value = builder_.conv(name + ".conv" + number, value,
+      value = builder_.conv(layer(".conv"), value,
                             {.in_channels = channels,
                              .out_channels = width,
                              .prunable = !(first && i == 0 && config_.keep_ends_dense)});
-      value = builder_.batch_norm(name + ".bn" + number, value, width);
-      value = builder_.relu(name + ".relu" + number, value);
+      value = builder_.batch_norm(layer(".bn"), value, width);
+      value = builder_.relu(layer(".relu"), value);
       channels = width;
     }
     return value;
@@ -190,13 +190,13 @@ class PointNetBuilder {
 
   std::string classify(std::string value) {
     for (size_t i = 0; i < config_.hidden.size(); ++i) {
-      const std::string number = std::to_string(i + 1);
+      const auto layer = [&](const char* kind) { return kind + std::to_string(i + 1); };
       const int64_t width = scaled(config_.hidden[i]);
-      value = builder_.gemm("fc" + number, value, channels_, width, /*bias=*/false);
-      value = builder_.batch_norm("bn" + number, value, width);
-      value = builder_.relu("relu" + number, value);
+      value = builder_.gemm(layer("fc"), value, channels_, width, /*bias=*/false);
+      value = builder_.batch_norm(layer("bn"), value, width);
+      value = builder_.relu(layer("relu"), value);
       if (config_.dropout > 0) {
-        value = builder_.node("dropout" + number, "Dropout", {value}, {{"ratio", config_.dropout}});
+        value = builder_.node(layer("dropout"), "Dropout", {value}, {{"ratio", config_.dropout}});
       }
       channels_ = width;
     }
