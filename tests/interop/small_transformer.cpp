@@ -75,13 +75,13 @@ std::string SmallTransformer::integers(const Ints& values) {
 std::string SmallTransformer::with_axes(const std::string& op_type, const std::string& value,
                                         int64_t axis, int64_t opset_of_input) {
   if (opset_ >= opset_of_input) return add(op_type, {value, integers({axis})});
-  const std::string made = add(op_type, {value});
+  std::string made = add(op_type, {value});
   set(last(), "axes", Ints{axis});
   return made;
 }
 
 std::string SmallTransformer::transposed(const std::string& value, const Ints& order) {
-  const std::string made = add("Transpose", {value});
+  std::string made = add("Transpose", {value});
   set(last(), "perm", order);
   return made;
 }
@@ -97,7 +97,7 @@ std::string SmallTransformer::layer_norm(const std::string& name, const std::str
   const std::string scale = weight(name + ".scale", {kWidth}, 1.0F);
   const std::string shift = weight(name + ".shift", {kWidth}, 0.2F);
   if (opset_ >= 17) {
-    const std::string made = add("LayerNormalization", {value, scale, shift});
+    std::string made = add("LayerNormalization", {value, scale, shift});
     set(last(), "epsilon", kEpsilon);
     return made;
   }
