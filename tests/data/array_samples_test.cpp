@@ -21,7 +21,7 @@ using interop::testing::ZipEntry;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-const graph::ValueInfo kVector{"features", graph::DataType::kFloat32, {"batch", 2}};
+const graph::ValueInfo features_input{"features", graph::DataType::kFloat32, {"batch", 2}};
 
 class ArraySamplesTest : public ::testing::Test {
  protected:
@@ -58,8 +58,8 @@ TEST_F(ArraySamplesTest, EveryTenthSampleIsHeldOut) {
   std::vector<int64_t> labels;
   for (int64_t i = 0; i < 20; ++i) labels.push_back(i);
   write({{"x.npy", counting(20)}, {"y.npy", npy("<i8", "(20,)", bytes_of(labels)), true}});
-  const auto train = load_arrays(path(), {&kVector, 1}, Split::kTrain);
-  const auto test = load_arrays(path(), {&kVector, 1}, Split::kTest);
+  const auto train = load_arrays(path(), {&features_input, 1}, Split::kTrain);
+  const auto test = load_arrays(path(), {&features_input, 1}, Split::kTest);
   EXPECT_EQ(train->count(), 18);
   EXPECT_THAT(test->labels(), ElementsAre(9, 19));
   EXPECT_EQ(test->inputs()[0].name, "features");
@@ -72,8 +72,8 @@ TEST_F(ArraySamplesTest, EveryTenthSampleIsHeldOut) {
 
 TEST_F(ArraySamplesTest, SplitsByName) {
   write({{"features_train.npy", counting(3)}, {"features_test.npy", counting(2)}});
-  EXPECT_EQ(load_arrays(path(), {&kVector, 1}, Split::kTrain)->count(), 3);
-  const auto test = load_arrays(path(), {&kVector, 1}, Split::kTest);
+  EXPECT_EQ(load_arrays(path(), {&features_input, 1}, Split::kTrain)->count(), 3);
+  const auto test = load_arrays(path(), {&features_input, 1}, Split::kTest);
   EXPECT_EQ(test->count(), 2);
   EXPECT_TRUE(test->labels().empty());
 }
@@ -96,19 +96,19 @@ TEST_F(ArraySamplesTest, SeveralInputsOfDifferentTypes) {
 
 TEST_F(ArraySamplesTest, WhatDoesNotFitIsRefused) {
   write({{"z.npy", counting(20)}});
-  EXPECT_THAT(error_of({&kVector, 1}), HasSubstr("features"));
+  EXPECT_THAT(error_of({&features_input, 1}), HasSubstr("features"));
   write({{"x.npy", npy("<f4", "(2, 3)", bytes_of(std::vector<float>(6)))}});
-  EXPECT_THAT(error_of({&kVector, 1}), HasSubstr("[2,3], but the network's input"));
+  EXPECT_THAT(error_of({&features_input, 1}), HasSubstr("[2,3], but the network's input"));
   write({{"x.npy", counting(2)}});
-  EXPECT_THAT(error_of({&kVector, 1}), ::testing::Eq("no error"));
+  EXPECT_THAT(error_of({&features_input, 1}), ::testing::Eq("no error"));
   write(
       {{"x.npy", counting(20)}, {"y.npy", npy("<i8", "(3,)", bytes_of(std::vector<int64_t>(3)))}});
-  EXPECT_THAT(error_of({&kVector, 1}), HasSubstr("a label for each of 20 samples"));
+  EXPECT_THAT(error_of({&features_input, 1}), HasSubstr("a label for each of 20 samples"));
   write({{"x.npy", counting(20)},
          {"y.npy", npy("<i8", "(20,)", bytes_of(std::vector<int64_t>(20, -1)))}});
-  EXPECT_THAT(error_of({&kVector, 1}), HasSubstr("class numbers from 0 on"));
+  EXPECT_THAT(error_of({&features_input, 1}), HasSubstr("class numbers from 0 on"));
   write({{"x.npy", npy("<f4", "(1, 2)", bytes_of(std::vector<float>{1, 1e30F * 1e30F}))}});
-  EXPECT_THAT(error_of({&kVector, 1}), HasSubstr("not finite"));
+  EXPECT_THAT(error_of({&features_input, 1}), HasSubstr("not finite"));
   const graph::ValueInfo batches{"x", graph::DataType::kFloat32, {8, 2}};
   write({{"x.npy", counting(20)}});
   EXPECT_THAT(error_of({&batches, 1}), HasSubstr("open batch dimension"));

@@ -58,14 +58,15 @@ class PointCloudFiles : public ::testing::Test {
 };
 
 /// Two clouds of three points.
-const std::vector<float> kData = {0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16, 17, 18};
-const std::vector<uint64_t> kShape = {2, 3, 3};
+const std::vector<float> sample_data = {0,  1,  2,  3,  4,  5,  6,  7,  8,
+                                        10, 11, 12, 13, 14, 15, 16, 17, 18};
+const std::vector<uint64_t> sample_shape = {2, 3, 3};
 
 TEST_F(PointCloudFiles, Hdf5GivesTheFirstPointsOfEveryCloud) {
   {
     Hdf5File file(path() / "train.h5");
-    file.floats("data", kShape, kData, Storage::kDeflate);
-    file.floats("normal", kShape, std::vector<float>(18, 0.5F));
+    file.floats("data", sample_shape, sample_data, Storage::kDeflate);
+    file.floats("normal", sample_shape, std::vector<float>(18, 0.5F));
     file.labels("label", {2, 1}, {1, 0});
   }
   write("shape_names.txt", "chair\r\n\n  night stand \n");
@@ -85,7 +86,7 @@ TEST_F(PointCloudFiles, Hdf5GivesTheFirstPointsOfEveryCloud) {
 TEST_F(PointCloudFiles, ListsNameTheFilesAndNumbersStandForMissingNames) {
   for (const int i : {0, 1}) {
     Hdf5File file(path() / ("ply_data_" + std::to_string(i) + ".h5"));
-    file.floats("data", kShape, kData);
+    file.floats("data", sample_shape, sample_data);
     file.labels("label", {2}, {static_cast<uint8_t>(i), 2});
   }
   write("train_files.txt",
@@ -129,20 +130,20 @@ TEST_F(PointCloudFiles, BadHdf5FilesAreRefused) {
   EXPECT_EQ(error(), "'train.h5' is no readable HDF5 file");
   EXPECT_EQ(error_of_file([](Hdf5File& /*file*/) {}),
             "'train.h5' has no data set 'data'; ModelNet40's layout has data, normal and label");
-  EXPECT_EQ(error_of_file([](Hdf5File& file) { file.floats("data", {18}, kData); }),
+  EXPECT_EQ(error_of_file([](Hdf5File& file) { file.floats("data", {18}, sample_data); }),
             "'train.h5', data set 'data': its shape is not [clouds, points, 3]");
   EXPECT_EQ(error_of_file([](Hdf5File& file) { file.text("data"); }),
             "'train.h5', data set 'data': its values are no floats");
-  EXPECT_EQ(
-      error_of_file([](Hdf5File& file) { file.floats("data", kShape, kData); }, {.points = 4}),
-      "'train.h5', data set 'data': a cloud has 3 points, but 4 are wanted (data.points)");
+  EXPECT_EQ(error_of_file([](Hdf5File& file) { file.floats("data", sample_shape, sample_data); },
+                          {.points = 4}),
+            "'train.h5', data set 'data': a cloud has 3 points, but 4 are wanted (data.points)");
   EXPECT_EQ(error_of_file([](Hdf5File& file) {
-              file.floats("data", kShape, kData);
+              file.floats("data", sample_shape, sample_data);
               file.labels("label", {3}, {0, 1, 2});
             }),
             "'train.h5', data set 'label': its shape is not [2, 1]");
   const auto labelled = [](Hdf5File& file) {
-    file.floats("data", kShape, kData);
+    file.floats("data", sample_shape, sample_data);
     file.labels("label", {2}, {0, 1});
   };
   EXPECT_EQ(error_of_file(labelled, {.points = 2, .normals = true}),
@@ -155,9 +156,9 @@ TEST_F(PointCloudFiles, BadHdf5FilesAreRefused) {
                 .find("are not those that the model was trained with"),
             std::string::npos);
   EXPECT_EQ(error_of_file([](Hdf5File& file) {
-              std::vector<float> values = kData;
+              std::vector<float> values = sample_data;
               values[12] = std::numeric_limits<float>::infinity();
-              file.floats("data", kShape, values);
+              file.floats("data", sample_shape, values);
               file.labels("label", {2}, {0, 1});
             }),
             "'train.h5', data set 'data': point 1 of cloud 1 is not finite");
@@ -166,11 +167,13 @@ TEST_F(PointCloudFiles, BadHdf5FilesAreRefused) {
 TEST_F(PointCloudFiles, Hdf5FilesMayNotReachBeyondThemselves) {
   EXPECT_EQ(error_of_file([](Hdf5File& file) { file.link("data", "/etc/passwd"); }),
             "'train.h5': 'data' is a link to somewhere else, not a data set");
-  EXPECT_EQ(error_of_file(
-                [](Hdf5File& file) { file.floats("data", kShape, kData, Storage::kOtherFile); }),
+  EXPECT_EQ(error_of_file([](Hdf5File& file) {
+              file.floats("data", sample_shape, sample_data, Storage::kOtherFile);
+            }),
             "'train.h5', data set 'data': its values lie in other files");
-  EXPECT_EQ(error_of_file(
-                [](Hdf5File& file) { file.floats("data", kShape, kData, Storage::kOtherFilter); }),
+  EXPECT_EQ(error_of_file([](Hdf5File& file) {
+              file.floats("data", sample_shape, sample_data, Storage::kOtherFilter);
+            }),
             "'train.h5', data set 'data': its values are compressed by HDF5's filter 6, strata "
             "reads gzip only");
   EXPECT_EQ(error_of_file([](Hdf5File& file) {
@@ -186,7 +189,7 @@ TEST_F(PointCloudFiles, ClassifiedFilesNeedNoLabels) {
   EXPECT_EQ(text.values, (std::vector<float>{-1, 0, 0, 1, 0, 0}));
   {
     Hdf5File file(path() / "clouds.h5");
-    file.floats("data", kShape, kData);
+    file.floats("data", sample_shape, sample_data);
   }
   const PointClouds stored = load_cloud_file(path() / "clouds.h5", 1, false);
   EXPECT_EQ(stored.count, 2);
