@@ -149,7 +149,8 @@ std::string SmallTransformer::attention(const std::string& value, const std::str
   if (opset_ < 13) set(node, "split", Ints{kWidth, kWidth, kWidth});
   const std::string query = heads(parts[0], batch);
   const std::string key = transposed(heads(parts[1], batch), {0, 1, 3, 2});
-  const auto size = static_cast<float>(kWidth / kHeads);
+  const int64_t head_width = kWidth / kHeads;
+  const auto size = static_cast<float>(head_width);
   std::string scores = add("Div", {add("MatMul", {query, key}), number(std::sqrt(size))});
   if (opset_ >= 9) {
     const std::string target = add("Concat", {batch, integers({kHeads, kTime, kTime})});

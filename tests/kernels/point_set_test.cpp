@@ -70,7 +70,7 @@ TEST_P(PointSet, SamplesStartAtPointZeroAndGoOnWithTheFarthest) {
 }
 
 TEST_P(PointSet, SamplesOfOnePointManyTimesAreThatPoint) {
-  const std::vector<float> doubles(3 * 7, 0.5F);
+  const std::vector<float> doubles(size_t{3} * 7, 0.5F);
   EXPECT_EQ(sample(GetParam(), doubles, 4), Indices(4, 0));
   EXPECT_EQ(sample(GetParam(), {1, 2, 3}, 1), Indices(1, 0));
 }

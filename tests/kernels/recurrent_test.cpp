@@ -16,7 +16,8 @@ double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 
 TEST(RecurrentCell, SigmoidAndTanhAreTrueToAMillionth) {
   std::vector<float> x;
-  for (double value = -100; value <= 100; value += 0.0137) x.push_back(static_cast<float>(value));
+  constexpr int kSteps = 14599;
+  for (int i = 0; i <= kSteps; ++i) x.push_back(static_cast<float>(-100 + 0.0137 * i));
   for (const float value : {0.0F, -0.0F, 1e-30F, -1e-8F, 3e38F, -3e38F}) x.push_back(value);
   const auto count = static_cast<int64_t>(x.size());
   const std::vector<float> zero(x.size(), 0.0F);

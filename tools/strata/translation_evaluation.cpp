@@ -55,6 +55,7 @@ class TranslationEvaluator final : public Evaluator {
     std::vector<std::string> translations(pairs.size());
     translate_all(pairs, route, translations, progress);
     std::vector<std::string> references;
+    references.reserve(pairs.size());
     for (const text::SentencePair& pair : pairs) references.push_back(pair.target);
     return {text::corpus_bleu(translations, {&references, 1}).score, std::nullopt};
   }

@@ -177,6 +177,7 @@ void ArraySamples::keep_split(Split split) {
   }
   if (!labels_.empty()) {
     std::vector<int64_t> labels;
+    labels.reserve(kept.size());
     for (const int64_t i : kept) labels.push_back(labels_[static_cast<size_t>(i)]);
     labels_ = std::move(labels);
   }
