@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 
 #include "tools/strata/table.h"
@@ -157,7 +158,9 @@ std::vector<double> nice_ticks(double low, double high, int wanted) {
   const double first = std::floor(low / step + kSlack);
   const double last = std::ceil(high / step - kSlack);
   std::vector<double> ticks;
-  for (double i = first; i <= last + 0.5; ++i) ticks.push_back(i * step);
+  const auto count = static_cast<int64_t>(std::llround(last - first)) + 1;
+  ticks.reserve(static_cast<size_t>(count));
+  for (int64_t i = 0; i < count; ++i) ticks.push_back((first + static_cast<double>(i)) * step);
   return ticks;
 }
 
