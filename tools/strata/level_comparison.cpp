@@ -151,6 +151,7 @@ std::vector<LevelTime> time_levels(const std::shared_ptr<const format::Reader>& 
   SessionBuffers original = make_session(dense, bindings, threads);
   SessionBuffers levels = make_session(compressed, bindings, threads);
   std::vector<Contender> contenders;
+  contenders.reserve(static_cast<size_t>(levels.session().level_count()) + 1);
   for (int k = 0; k < levels.session().level_count(); ++k) {
     contenders.push_back({"level", [&levels, k] { levels.run(k); }, {}});
   }
@@ -158,6 +159,7 @@ std::vector<LevelTime> time_levels(const std::shared_ptr<const format::Reader>& 
   time_in_turns(contenders, {.seconds = kTimingSeconds,
                              .progress = [](int64_t, int64_t) { stop_if_interrupted(); }});
   std::vector<LevelTime> times;
+  times.reserve(contenders.size());
   for (const Contender& contender : contenders) {
     times.push_back(
         {quantile(contender.ms, 0.5), quantile(contender.ms, 0.9), quantile(contender.ms, 0.99)});

@@ -35,8 +35,8 @@ constexpr double kDefaultUtilisation = 0.3;
 constexpr int64_t kMetricImages = 1000;
 constexpr int64_t kSweptShare = 5;  // of the simulated inferences, per deadline
 
-const std::vector<std::string> kKinds = {"none", "cpu", "cache", "memory", "quota"};
-const std::vector<std::string> kPatterns = {"on", "off", "bursts"};
+const std::vector<std::string> kinds = {"none", "cpu", "cache", "memory", "quota"};
+const std::vector<std::string> patterns = {"on", "off", "bursts"};
 
 CoRunnerKind kind_by_name(const std::string& name) {
   for (const CoRunnerKind kind :
@@ -173,11 +173,11 @@ class QosVerb : public Verb {
         ->capture_default_str();
     app.add_option("--co-runner", kind_, "none, cpu, cache, memory, or quota: what gets in the way")
         ->type_name("KIND")
-        ->check(CLI::IsMember(kKinds).description(""))
+        ->check(CLI::IsMember(kinds).description(""))
         ->capture_default_str();
     app.add_option("--pattern", pattern_, "on, off or bursts: when (default: on)")
         ->type_name("WHEN")
-        ->check(CLI::IsMember(kPatterns).description(""));
+        ->check(CLI::IsMember(patterns).description(""));
     app.add_option("--burst-ms", burst_ms_, "Mean lengths with and without the co-runner")
         ->type_name("ON,OFF")
         ->delimiter(',')

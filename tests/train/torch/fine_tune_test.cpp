@@ -156,7 +156,7 @@ TEST(FineTune, LabelsThatTheNetworkDoesNotKnowAreRefused) {
   const testing::ScratchDirectory folder;
   const sparse::NestedModel dense = dense_perceptron();
   MemorySamples samples(32, std::vector<int64_t>(32, 7));
-  samples.add("x", {24}, testing::random_floats(32 * 24));
+  samples.add("x", {24}, testing::random_floats(int64_t{32} * 24));
   const std::string error = testing::error_of(
       [&] { static_cast<void>(fine_tune(dense, dense, samples, options_in(folder.path(), 1))); });
   EXPECT_NE(error.find("go up to 7"), std::string::npos) << error;

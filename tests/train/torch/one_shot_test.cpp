@@ -176,8 +176,8 @@ TEST(OneShot, SeveralInputsOfAnyRank) {
   const auto dense =
       *sparse::random_nested_model(model, all, sparse::AllocationMethod::kUniform, 2);
   testing::MemorySamples data(64);
-  data.add("a", {12}, testing::random_floats(64 * 12, 3));
-  data.add("b", {3, 6}, testing::random_floats(64 * 18, 4));
+  data.add("a", {12}, testing::random_floats(int64_t{64} * 12, 3));
+  data.add("b", {3, 6}, testing::random_floats(int64_t{64} * 18, 4));
   const OneShotResult result = compress(dense, data, {0.4, 0.8});
   ASSERT_EQ(result.output_distance.size(), 2U);
   EXPECT_LT(result.output_distance[1], result.output_distance[0]);
