@@ -71,7 +71,7 @@ HWY_INLINE void run_panel(const DenseConvArguments& arguments, const float* HWY_
   }
   STRATA_UNROLL
   for (int64_t r = 0; r < kPanelRows; ++r) {
-    if (r >= rows) break;
+    if (r >= rows) continue;  // and not break: a loop with two ends is not unrolled by clang
     if (arguments.last_slice) {
       finish_row<kVectors>(arguments, first_row + r, pixel, sum + r * kVectors);
     }
