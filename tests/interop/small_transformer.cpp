@@ -42,7 +42,7 @@ SmallTransformer::SmallTransformer(int64_t opset) : opset_(opset), model_(opset)
 
 std::string SmallTransformer::add(const std::string& op_type,
                                   const std::vector<std::string>& inputs) {
-  const std::string name = op_type + std::to_string(count_++);
+  std::string name = op_type + std::to_string(count_++);
   model_.node(op_type, inputs, {name});
   return name;
 }
@@ -61,13 +61,13 @@ std::string SmallTransformer::weight(const std::string& name, const Ints& shape,
 }
 
 std::string SmallTransformer::number(float value) {
-  const std::string name = "number" + std::to_string(count_++);
+  std::string name = "number" + std::to_string(count_++);
   model_.floats(name, {}, {value});
   return name;
 }
 
 std::string SmallTransformer::integers(const Ints& values) {
-  const std::string name = "integers" + std::to_string(count_++);
+  std::string name = "integers" + std::to_string(count_++);
   model_.integers(name, values);
   return name;
 }
