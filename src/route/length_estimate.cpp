@@ -32,15 +32,18 @@ void LengthEstimate::record(int64_t source_length, int64_t steps) {
   window_.record(static_cast<double>(steps) / unit(source_length) - 1);
 }
 
-int64_t LengthEstimate::at_most(int64_t source_length, double miss_probability, int64_t longest,
-                                int64_t done) const {
+int64_t LengthEstimate::at_most(int64_t source_length, double miss_probability,
+                                int64_t longest) const {
   const double margin = window_.margin(miss_probability).relative;
   const double length = std::ceil(unit(source_length) * (1 + margin));
-  const auto capped =
-      length < static_cast<double>(longest) ? static_cast<int64_t>(length) : longest;
-  if (done < capped) return std::max<int64_t>(capped, 1);
+  if (!(length < static_cast<double>(longest))) return std::max<int64_t>(longest, 1);
+  return std::max<int64_t>(static_cast<int64_t>(length), 1);
+}
+
+int64_t LengthEstimate::left(int64_t expected, int64_t done, int64_t longest) {
+  if (done < expected) return expected - done;
   const auto overrun = static_cast<int64_t>(std::ceil(kOverrun * static_cast<double>(done)));
-  return std::max(done + 1, std::min(done + std::max<int64_t>(overrun, 1), longest));
+  return std::max<int64_t>(1, std::min(overrun, longest - done));
 }
 
 }  // namespace strata::route

@@ -24,9 +24,13 @@ class LengthEstimate {
   void record(int64_t source_length, int64_t steps);
 
   /// Runs that a translation of `source_length` sub-words exceeds with at most that probability;
-  /// 1..longest. What may be asked when `done` runs did not end it is at least done + 1.
-  [[nodiscard]] int64_t at_most(int64_t source_length, double miss_probability, int64_t longest,
-                                int64_t done = 0) const;
+  /// 1..longest. A lookup of ResidualWindow: once per translation.
+  [[nodiscard]] int64_t at_most(int64_t source_length, double miss_probability,
+                                int64_t longest) const;
+
+  /// Runs that are left of a translation that was to take `expected` of them and took `done`
+  /// without ending: 1 or more, and no more than `longest` in all.
+  static int64_t left(int64_t expected, int64_t done, int64_t longest);
 
   [[nodiscard]] size_t count() const { return window_.count(); }
 

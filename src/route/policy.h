@@ -27,6 +27,10 @@ enum class PolicyKind : uint8_t {
 [[nodiscard]] const char* to_string(PolicyKind kind);  ///< "fixed", "per-request", "reroute",
                                                        ///< "latest-safe-switch", "best-route",
                                                        ///< "oracle"
+/// Whether it allows for a wanted share of misses by the margins of the belief.
+constexpr bool has_margin(PolicyKind kind) {
+  return kind == PolicyKind::kLatestSafeSwitch || kind == PolicyKind::kBestRoute;
+}
 /// Errors: a name that is none of those, with the list.
 [[nodiscard]] Result<PolicyKind> policy_kind(std::string_view name);
 

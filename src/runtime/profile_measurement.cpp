@@ -23,30 +23,27 @@ double quantile(const std::vector<double>& sorted, double q) {
   return sorted[below] + (place - std::floor(place)) * (sorted[above] - sorted[below]);
 }
 
-}  // namespace
-
 TimeQuantiles quantiles_of(std::vector<double>& samples) {
   std::sort(samples.begin(), samples.end());
   return {samples.front(), quantile(samples, 0.5), quantile(samples, 0.9),
           quantile(samples, kHighQuantile)};
 }
 
-Result<MeasuredProfile> measure_profile(Session& session,
-                                        const ProfileMeasurementOptions& options) {
+}  // namespace
+
+Result<MeasuredProfile> measure_profile_of(
+    const MeasuredSteps& measured,
+    const std::function<Status(int level, std::span<int64_t> step_ns)>& run_level,
+    const ProfileMeasurementOptions& options) {
   if (options.runs < 0 || options.runs > kMaxMeasuredRuns || options.warm_up < 0 ||
       !(options.seconds >= 0)) {
     return invalid_argument("a profile cannot be measured with " + std::to_string(options.runs) +
                             " runs; 1 to " + std::to_string(kMaxMeasuredRuns) + " are possible");
   }
-  const size_t steps = session.steps().size();
-  const auto levels = static_cast<size_t>(session.level_count());
-  const RandomTensors data(session);
+  const auto steps = static_cast<size_t>(measured.step_count);
+  const auto levels = static_cast<size_t>(measured.level_count);
   std::vector<int64_t> step_ns(steps);
-  std::vector<uint8_t> route(steps);
-  const auto run = [&](size_t level) -> Status {
-    std::fill(route.begin(), route.end(), static_cast<uint8_t>(level));
-    return session.run_timed(data.inputs(), data.outputs(), route, step_ns);
-  };
+  const auto run = [&](size_t level) { return run_level(static_cast<int>(level), step_ns); };
   const auto total = [&] { return std::accumulate(step_ns.begin(), step_ns.end(), 0.0); };
 
   double round_ns = 0;
@@ -79,9 +76,9 @@ Result<MeasuredProfile> measure_profile(Session& session,
     }
   }
 
-  profile.table.threads = session.threads();
-  profile.table.step_count = static_cast<int>(steps);
-  profile.table.level_count = static_cast<int>(levels);
+  profile.table.threads = measured.threads;
+  profile.table.step_count = measured.step_count;
+  profile.table.level_count = measured.level_count;
   profile.table.high_quantile = kHighQuantile;
   for (auto& samples : step_samples) {
     const TimeQuantiles& time = profile.steps.emplace_back(quantiles_of(samples));
@@ -89,6 +86,19 @@ Result<MeasuredProfile> measure_profile(Session& session,
   }
   for (auto& samples : level_samples) profile.levels.push_back(quantiles_of(samples));
   return profile;
+}
+
+Result<MeasuredProfile> measure_profile(Session& session,
+                                        const ProfileMeasurementOptions& options) {
+  const RandomTensors data(session);
+  std::vector<uint8_t> route(session.steps().size());
+  const auto run = [&](int level, std::span<int64_t> step_ns) {
+    std::fill(route.begin(), route.end(), static_cast<uint8_t>(level));
+    return session.run_timed(data.inputs(), data.outputs(), route, step_ns);
+  };
+  return measure_profile_of(
+      {static_cast<int>(session.steps().size()), session.level_count(), session.threads()}, run,
+      options);
 }
 
 }  // namespace strata::runtime

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "core/status.h"
@@ -29,9 +30,6 @@ struct TimeQuantiles {
   double p99_ns = 0;
 };
 
-/// Of samples in nanoseconds, at least one; sorts them.
-TimeQuantiles quantiles_of(std::vector<double>& samples);
-
 struct MeasuredProfile {
   int64_t runs = 0;                   ///< per level
   std::vector<TimeQuantiles> steps;   ///< [step * level_count + level]
@@ -39,9 +37,23 @@ struct MeasuredProfile {
   route::ProfileTable table;          ///< medians and 0.99 quantiles of `steps`; no accuracies
 };
 
-/// Runs every loaded level on random inputs: times do not depend on the data. Levels take turns, so
-/// that whatever disturbs the machine meanwhile disturbs all of them alike. Errors: no memory,
-/// options that are negative or too large, kCancelled.
+/// What is run step by step; see measure_profile_of().
+struct MeasuredSteps {
+  int step_count = 0;
+  int level_count = 0;
+  int threads = 1;
+};
+
+/// `run` runs everything once at a level, and says what each step took: step_ns[step_count]. Levels
+/// take turns, so that whatever disturbs the machine meanwhile disturbs all of them alike. Errors:
+/// those of `run`, options that are negative or too large, kCancelled.
+Result<MeasuredProfile> measure_profile_of(
+    const MeasuredSteps& steps,
+    const std::function<Status(int level, std::span<int64_t> step_ns)>& run,
+    const ProfileMeasurementOptions& options);
+
+/// Runs every loaded level on random inputs: times do not depend on the data. Errors: those of
+/// measure_profile_of(), no memory.
 Result<MeasuredProfile> measure_profile(Session& session,
                                         const ProfileMeasurementOptions& options = {});
 

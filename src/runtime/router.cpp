@@ -125,9 +125,10 @@ Status Router::begin(const RunOptions& options, int level_count, int64_t now_ns)
 
 void Router::refresh_estimate(const route::PolicyOptions& options) {
   estimate_ = {.slowdown = belief_->slowdown(), .deviation = belief_->deviation(), .margins = {}};
-  const bool has_margins = options.kind == route::PolicyKind::kLatestSafeSwitch ||
-                           options.kind == route::PolicyKind::kBestRoute;
-  if (!has_margins || report_.deadline_ns == std::numeric_limits<double>::infinity()) return;
+  if (!route::has_margin(options.kind) ||
+      report_.deadline_ns == std::numeric_limits<double>::infinity()) {
+    return;
+  }
   constexpr int64_t kShare = 64;
   constexpr int64_t kMost = 64;
   const int64_t seen = belief_->inferences();
@@ -190,7 +191,9 @@ Status Router::finish(Next end, int64_t now_ns) {
   report_.completed = end == Next::kRun;
   report_.met = report_.completed && elapsed_ns_ <= report_.deadline_ns;
   if (profile_) {
-    if (report_.completed) {
+    if (report_.completed && report_.steps.empty()) {
+      // Nothing ran, so there is nothing to learn.
+    } else if (report_.completed) {
       belief_->end_inference();
       if (refresh_) refresh_->observe(report_.steps, *profile_);
     } else if (!report_.steps.empty()) {

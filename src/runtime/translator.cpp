@@ -81,18 +81,21 @@ struct Pair {
   std::optional<route::ProfileTable> times;
 };
 
-/// A deadline can only be met by the length that is left; half of the misses are its share where a
-/// margin promises a number, and the median does where there is none.
-double length_miss_probability(const route::PolicyOptions& policy) {
-  const bool has_margin = policy.kind == route::PolicyKind::kLatestSafeSwitch ||
-                          policy.kind == route::PolicyKind::kBestRoute;
-  if (!has_margin) return 0.5;
-  return policy.adaptive ? policy.miss_probability : policy.miss_probability / 2;
+/// Whether length and time share the wanted misses: where a margin promises a number. An adaptive
+/// policy corrects what it asks for by the misses that it sees, of whatever cause.
+bool shares_misses(const route::PolicyOptions& policy) {
+  return route::has_margin(policy.kind) && !policy.adaptive;
 }
 
-/// What is left to the router of the options of a translation.
+/// Of the estimate of the length; the median where nothing is promised.
+double length_miss_probability(const route::PolicyOptions& policy) {
+  if (!route::has_margin(policy.kind)) return 0.5;
+  return shares_misses(policy) ? policy.miss_probability / 2 : policy.miss_probability;
+}
+
+/// What the router gets of the options of a translation.
 RunOptions time_options(RunOptions options) {
-  if (!options.policy.adaptive) options.policy.miss_probability /= 2;
+  if (shares_misses(options.policy)) options.policy.miss_probability /= 2;
   return options;
 }
 
@@ -173,11 +176,11 @@ class PlannedTranslator final : public Translator {
     STRATA_RETURN_IF_ERROR(check_source(source));
     // An empty sentence still has its end; so the account of it is like that of any other.
     STRATA_ASSIGN_OR_RETURN(Pair * pair, sessions_for(static_cast<int64_t>(source.size())));
-    Work work;
-    work.source_length = static_cast<int64_t>(source.size());
-    work.longest = longest_translation(work.source_length);
-    work.miss_probability = length_miss_probability(options.policy);
-    STRATA_RETURN_IF_ERROR(begin_work(*pair, options, work));
+    const auto length = static_cast<int64_t>(source.size());
+    const int64_t longest = longest_translation(length);
+    const int64_t expected =
+        length_->at_most(length, length_miss_probability(options.policy), longest);
+    STRATA_RETURN_IF_ERROR(begin_work(*pair, options, length, expected));
     STRATA_RETURN_IF_ERROR(router_->begin(time_options(options), level_count(), called));
     if (source.empty()) {
       STRATA_RETURN_IF_ERROR(router_->finish(Router::Next::kRun, options_.clock.now_ns()));
@@ -196,13 +199,16 @@ class PlannedTranslator final : public Translator {
     const std::span<uint8_t> levels = std::span(route_).subspan(encoder_steps_);
     for (; !search.done(); ++runs) {
       const size_t step = encoder_steps_ + static_cast<size_t>(runs);
-      const Router::Next next = router_->choose(step, place_of(work, runs));
+      // As far from the end of the profile as the translation is believed to be from its own.
+      const int64_t left = route::LengthEstimate::left(expected, runs, longest);
+      const int64_t place = expected - std::min(left, expected);
+      const Router::Next next = router_->choose(step, encoder_steps_ + static_cast<size_t>(place));
       if (next != Router::Next::kRun) return finish_early(next);
       std::fill(levels.begin(), levels.end(), static_cast<uint8_t>(router_->level()));
       STRATA_RETURN_IF_ERROR(advance(*pair, search, levels));
       router_->after_step(step, options_.clock.now_ns());
     }
-    length_->record(work.source_length, runs);
+    length_->record(length, runs);
     STRATA_RETURN_IF_ERROR(router_->finish(Router::Next::kRun, options_.clock.now_ns()));
     return translation_of(search, runs);
   }
@@ -212,12 +218,29 @@ class PlannedTranslator final : public Translator {
   Result<MeasuredProfile> measure_profile(int64_t length,
                                           const ProfileMeasurementOptions& options) override {
     STRATA_RETURN_IF_ERROR(check_length(length));
-    if (options.runs < 0 || options.runs > kMaxMeasuredRuns || !(options.seconds >= 0)) {
-      return invalid_argument("a profile cannot be measured with " + std::to_string(options.runs) +
-                              " runs; 1 to " + std::to_string(kMaxMeasuredRuns) + " are possible");
-    }
     STRATA_ASSIGN_OR_RETURN(Pair * pair, sessions_for(length));
-    return measure(*pair, options);
+    // Times do not depend on the words.
+    const std::vector<int64_t> source(static_cast<size_t>(pair->capacity) - 1, kEnd);
+    lay_source(*pair, source);
+    std::vector<uint8_t> route(steps_.size());
+    const auto run = [&](int level, std::span<int64_t> step_ns) -> Status {
+      std::fill(route.begin(), route.end(), static_cast<uint8_t>(level));
+      const std::span<const uint8_t> levels = route;
+      STRATA_RETURN_IF_ERROR(pair->encoder->run_timed(encoder_inputs(*pair), encoder_outputs(*pair),
+                                                      levels.first(encoder_steps_),
+                                                      step_ns.first(encoder_steps_)));
+      spread(*pair);
+      BeamSearch search = begin_search(*pair, source);
+      // Only from the second sub-word on there are as many hypotheses as the beam is wide.
+      STRATA_RETURN_IF_ERROR(advance(*pair, search, levels.subspan(encoder_steps_)));
+      if (search.done()) search = begin_search(*pair, source);
+      const int64_t begin = options_.clock.now_ns();
+      STRATA_RETURN_IF_ERROR(advance(*pair, search, levels.subspan(encoder_steps_)));
+      step_ns.back() = options_.clock.now_ns() - begin;
+      return {};
+    };
+    return measure_profile_of(
+        {static_cast<int>(encoder_steps_) + 1, level_count(), options_.threads}, run, options);
   }
 
   Status set_profile(int64_t length, const route::ProfileTable& table) override {
@@ -263,18 +286,10 @@ class PlannedTranslator final : public Translator {
     Router::Next end_ = Router::Next::kRun;
   };
 
-  /// How long the translation at hand is taken to be.
-  struct Work {
-    int64_t source_length = 0;
-    int64_t longest = 0;          ///< runs of the decoder at most
-    double miss_probability = 0;  ///< of the estimate
-    int64_t runs = 0;             ///< of the decoder in the profile
-  };
-
-  Status begin_work(const Pair& pair, const RunOptions& options, Work& work) {
-    work.runs = length_->at_most(work.source_length, work.miss_probability, work.longest);
+  /// A translation of `length` sub-words with `expected` runs of the decoder.
+  Status begin_work(const Pair& pair, const RunOptions& options, int64_t length, int64_t expected) {
     if (pair.times) {
-      STRATA_ASSIGN_OR_RETURN(route::Profile profile, profile_of(*pair.times, work.runs));
+      STRATA_ASSIGN_OR_RETURN(route::Profile profile, profile_of(*pair.times, expected));
       return router_->begin_work(std::move(profile), level_count());
     }
     router_->begin_unknown_work();
@@ -283,17 +298,8 @@ class PlannedTranslator final : public Translator {
     if (!stored_path_.empty()) {
       why = "; " + find_profile(stored_, fingerprint_of(pair), stored_path_).status().message();
     }
-    return failed_precondition("there is no profile for sentences of " +
-                               std::to_string(work.source_length) +
+    return failed_precondition("there is no profile for sentences of " + std::to_string(length) +
                                " sub-words, which a deadline needs" + why);
-  }
-
-  /// Where in the profile the next run of the decoder is, after `done` of them: so far from its end
-  /// as the translation is believed to be from its own.
-  [[nodiscard]] size_t place_of(const Work& work, int64_t done) const {
-    const int64_t left =
-        length_->at_most(work.source_length, work.miss_probability, work.longest, done) - done;
-    return encoder_steps_ + static_cast<size_t>(work.runs - std::min(left, work.runs));
   }
 
   Result<Translation> finish_early(Router::Next end) {
@@ -333,75 +339,6 @@ class PlannedTranslator final : public Translator {
     const auto found = find_profile(stored_, fingerprint_of(pair), stored_path_);
     // What does not fit is as good as none: the next deadline says why.
     if (found.ok() && !accept(pair, (*found)->table).ok()) pair.times.reset();
-  }
-
-  Result<MeasuredProfile> measure(Pair& pair, const ProfileMeasurementOptions& options) {
-    constexpr int64_t kDecoderRuns = 4;  // for each of the encoder
-    constexpr int64_t kFewestRounds = 10;
-    constexpr int64_t kMostRounds = 2000;
-    const auto levels = static_cast<size_t>(level_count());
-    const size_t steps = encoder_steps_ + 1;
-    std::vector<int64_t> source(static_cast<size_t>(pair.capacity) - 1);
-    for (size_t i = 0; i < source.size(); ++i) {
-      source[i] = kEnd + 1 + static_cast<int64_t>(i) % std::max<int64_t>(vocabulary_ - kEnd - 1, 1);
-      source[i] = std::min(source[i], vocabulary_ - 1);
-    }
-    lay_source(pair, source);
-    std::vector<std::vector<double>> samples(steps * levels);
-    std::vector<std::vector<double>> totals(levels);
-    std::vector<int64_t> step_ns(encoder_steps_);
-    std::vector<uint8_t> route(steps_.size());
-    const auto run = [&](size_t level, bool counts) -> Status {
-      std::fill(route.begin(), route.end(), static_cast<uint8_t>(level));
-      const std::span<const uint8_t> levels_of_steps = route;
-      STRATA_RETURN_IF_ERROR(pair.encoder->run_timed(encoder_inputs(pair), encoder_outputs(pair),
-                                                     levels_of_steps.first(encoder_steps_),
-                                                     step_ns));
-      double total = 0;
-      for (size_t step = 0; counts && step < encoder_steps_; ++step) {
-        samples[step * levels + level].push_back(static_cast<double>(step_ns[step]));
-        total += static_cast<double>(step_ns[step]);
-      }
-      spread(pair);
-      BeamSearch search = begin_search(pair, source);
-      for (int64_t i = 0; i < kDecoderRuns; ++i) {
-        if (search.done()) search = begin_search(pair, source);
-        const int64_t begin = options_.clock.now_ns();
-        STRATA_RETURN_IF_ERROR(advance(pair, search, levels_of_steps.subspan(encoder_steps_)));
-        const auto took = static_cast<double>(options_.clock.now_ns() - begin);
-        if (counts) samples[encoder_steps_ * levels + level].push_back(took);
-        total += took;
-      }
-      if (counts) totals[level].push_back(total);
-      return {};
-    };
-
-    const int64_t before = options_.clock.now_ns();
-    for (size_t level = 0; level < levels; ++level) STRATA_RETURN_IF_ERROR(run(level, false));
-    const auto round_ns = static_cast<double>(options_.clock.now_ns() - before);
-    MeasuredProfile profile;
-    profile.runs =
-        options.runs > 0
-            ? options.runs
-            : static_cast<int64_t>(std::clamp<double>(
-                  options.seconds * 1e9 / std::max(round_ns, 1e3), kFewestRounds, kMostRounds));
-    for (int64_t round = 0; round < profile.runs; ++round) {
-      if (options.progress && !options.progress(round, profile.runs)) {
-        return cancelled("the measurement of a profile was cancelled");
-      }
-      for (size_t turn = 0; turn < levels; ++turn) {
-        STRATA_RETURN_IF_ERROR(run((turn + static_cast<size_t>(round)) % levels, true));
-      }
-    }
-    profile.table.threads = options_.threads;
-    profile.table.step_count = static_cast<int>(steps);
-    profile.table.level_count = level_count();
-    for (auto& times : samples) {
-      const TimeQuantiles& time = profile.steps.emplace_back(quantiles_of(times));
-      profile.table.times.push_back({time.p50_ns, time.p99_ns});
-    }
-    for (auto& times : totals) profile.levels.push_back(quantiles_of(times));
-    return profile;
   }
 
   [[nodiscard]] Status check_source(std::span<const int64_t> source) const {

@@ -53,15 +53,15 @@ TEST(LengthEstimate, GoesOnWhenATranslationIsLongerThanItShouldBe) {
   const int64_t most = length.at_most(17, 0.01, 44);
   EXPECT_GE(most, 20);
   EXPECT_LE(most, 22);
-  EXPECT_EQ(length.at_most(17, 0.01, 44, most - 1), most);
-  int64_t before = most;
+  EXPECT_EQ(LengthEstimate::left(most, 0, 44), most);
+  EXPECT_EQ(LengthEstimate::left(most, most - 1, 44), 1);
   for (int64_t done = most; done < 44; ++done) {
-    const int64_t now = length.at_most(17, 0.01, 44, done);
-    EXPECT_GT(now, done);
-    EXPECT_LE(now, 44);
-    EXPECT_GE(now, before);
-    before = now;
+    const int64_t left = LengthEstimate::left(most, done, 44);
+    EXPECT_GE(left, 1);
+    EXPECT_LE(done + left, 44);
+    EXPECT_LE(left, 5) << "a tenth of what it took";
   }
+  EXPECT_EQ(LengthEstimate::left(most, 44, 44), 1);
 }
 
 }  // namespace

@@ -227,7 +227,7 @@ class ProfileVerb : public Verb {
     }
     if (document["profiles"][0].contains("length")) {
       text +=
-          "the encoder and four runs of the decoder with a beam of " + std::to_string(beam_) + "; ";
+          "the encoder and one run of the decoder with a beam of " + std::to_string(beam_) + "; ";
     }
     text += "batch 1, " + std::to_string(document["profiles"][0]["runs"].get<int64_t>()) +
             " runs of each level, on " + cpu_name() + "; stored in " + output + '\n' +
