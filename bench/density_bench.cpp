@@ -26,6 +26,7 @@
 #include "kernels/target.h"
 #include "runtime/session.h"
 #include "sparse/random.h"
+#include "train/error.h"
 #ifdef STRATA_BENCH_LIBTORCH
 #include "train/torch/dense_runner.h"
 #endif
@@ -60,12 +61,6 @@ constexpr Layer kLayers[] = {
     {"fully connected, batch 16", 2048, 4096, 1, 1, 1, 0, 16},
 };
 
-template <typename T>
-T value_of(Result<T> result) {
-  if (!result.ok()) throw std::runtime_error(result.status().message());
-  return std::move(result).value();
-}
-
 /// The layer alone, or between ReLUs, so that it reads and writes what a step in a network would.
 graph::Model model_of(const Layer& layer, bool alone) {
   graph::Model model;
@@ -95,7 +90,7 @@ graph::Model model_of(const Layer& layer, bool alone) {
 
 sparse::NestedModel random_model(const graph::Model& model, double density) {
   const sparse::LevelBudget budget{.weights = density, .flops = std::nullopt};
-  return value_of(
+  return value_or_throw(
       sparse::random_nested_model(model, {&budget, 1}, sparse::AllocationMethod::kUniform, 1));
 }
 
@@ -119,8 +114,8 @@ class Runner {
     runtime::SessionOptions options;
     options.threads = threads;
     options.dense_from = dense_from;
-    session_ =
-        value_of(runtime::Session::create(random_model(model_of(layer, false), density), options));
+    session_ = value_or_throw(
+        runtime::Session::create(random_model(model_of(layer, false), density), options));
     input_ = random_input(elements(session_->inputs()[0]));
     output_.resize(elements(session_->outputs()[0]));
     ns_.resize(session_->steps().size());
@@ -277,11 +272,12 @@ int run(int argc, char** argv) {
     if (option == "--json") file = argv[i + 1];
     if (option == "--only") only = argv[i + 1];
   }
-  nlohmann::json document = {{"cpu", cpu_name()},
-                             {"target", kernels::target_name(value_of(kernels::default_target()))},
-                             {"threads", threads},
-                             {"compiler", __VERSION__},
-                             {"layers", nlohmann::json::array()}};
+  nlohmann::json document = {
+      {"cpu", cpu_name()},
+      {"target", kernels::target_name(value_or_throw(kernels::default_target()))},
+      {"threads", threads},
+      {"compiler", __VERSION__},
+      {"layers", nlohmann::json::array()}};
   for (const Layer& layer : kLayers) {
     if (std::string(layer.kind).find(only) == std::string::npos) continue;
     document["layers"].push_back(measure(layer, threads, rounds));

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <map>
 #include <memory>
 #include <string>
@@ -14,16 +15,10 @@
 #include "runtime/random_tensors.h"
 #include "runtime/session.h"
 #include "sparse/nested_model.h"
+#include "train/error.h"
 
 namespace strata {
 namespace {
-
-template <typename T>
-T value_of(Result<T> result) {
-  if (result.ok()) return std::move(result).value();
-  std::fprintf(stderr, "strata_bench_nesting: %s\n", result.status().message().c_str());
-  std::exit(1);
-}
 
 struct Contender {
   runtime::Session* session = nullptr;
@@ -39,23 +34,23 @@ struct Contender {
 };
 
 int run(const std::string& path, int threads, int turns) {
-  const auto reader = value_of(format::Reader::open(path));
-  const sparse::NestedModel nested = value_of(reader->read_all());
+  const auto reader = value_or_throw(format::Reader::open(path));
+  const sparse::NestedModel nested = value_or_throw(reader->read_all());
   runtime::SessionOptions options;
   options.threads = threads;
   std::vector<std::unique_ptr<runtime::Session>> sessions;
   std::vector<Contender> contenders;
   contenders.reserve(2 * static_cast<size_t>(nested.level_count));
-  sessions.push_back(value_of(runtime::Session::create(reader, options)));
+  sessions.push_back(value_or_throw(runtime::Session::create(reader, options)));
   const runtime::Session& session = *sessions.front();
   for (int level = 0; level < nested.level_count; ++level) {
     contenders.push_back({sessions.front().get(), level, {}});
   }
   for (int level = 0; level < nested.level_count; ++level) {
-    const auto file = value_of(
-        format::encode(value_of(sparse::level_alone(nested, level)), {reader->value_type()}));
-    sessions.push_back(value_of(
-        runtime::Session::create(value_of(format::Reader::from_bytes(file, "alone")), options)));
+    const auto file = value_or_throw(
+        format::encode(value_or_throw(sparse::level_alone(nested, level)), {reader->value_type()}));
+    sessions.push_back(value_or_throw(runtime::Session::create(
+        value_or_throw(format::Reader::from_bytes(file, "alone")), options)));
     contenders.push_back({sessions.back().get(), 0, {}});
   }
   const runtime::RandomTensors data(session);
@@ -115,5 +110,10 @@ int main(int argc, char** argv) {
   }
   const int threads = argc > 2 ? std::atoi(argv[2]) : 1;
   const int turns = argc > 3 ? std::max(1, std::atoi(argv[3])) : 40;
-  return strata::run(argv[1], threads, turns);
+  try {
+    return strata::run(argv[1], threads, turns);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "strata_bench_nesting: %s\n", error.what());
+    return 1;
+  }
 }

@@ -10,25 +10,6 @@ namespace {
 constexpr auto kInt = DataType::kInt32;
 constexpr auto kFloat = DataType::kFloat32;
 
-struct Input {
-  Shape shape;
-  DataType type = kFloat;
-};
-
-Model ours(const std::string& op, const std::vector<Input>& inputs, Attributes attributes = {}) {
-  std::vector<Shape> shapes;
-  shapes.reserve(inputs.size());
-  for (const Input& input : inputs) shapes.push_back(input.shape);
-  Model model = one_node(op, shapes, std::move(attributes));
-  model.graphs[0].nodes[0].domain = kStrataDomain;
-  for (size_t i = 0; i < inputs.size(); ++i) model.graphs[0].inputs[i].type = inputs[i].type;
-  return model;
-}
-
-std::string refusal(const std::string& op, const std::string& reason) {
-  return "graph 'main': node 'n' (" + op + "): " + reason;
-}
-
 const Input row_begins = {{"nodes+1"}, kInt};
 const Input columns = {{"edges"}, kInt};
 

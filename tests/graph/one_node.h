@@ -40,4 +40,27 @@ inline std::string inferred(std::string op_type, const std::vector<Shape>& input
   return inferred(one_node(std::move(op_type), inputs, std::move(attributes)), bindings);
 }
 
+/// An input of an operator of our own domain.
+struct Input {
+  Shape shape;
+  DataType type = DataType::kFloat32;
+};
+
+/// The same model with a node of domain ai.strata.
+inline Model ours(const std::string& op, const std::vector<Input>& inputs,
+                  Attributes attributes = {}) {
+  std::vector<Shape> shapes;
+  shapes.reserve(inputs.size());
+  for (const Input& input : inputs) shapes.push_back(input.shape);
+  Model model = one_node(op, shapes, std::move(attributes));
+  model.graphs[0].nodes[0].domain = kStrataDomain;
+  for (size_t i = 0; i < inputs.size(); ++i) model.graphs[0].inputs[i].type = inputs[i].type;
+  return model;
+}
+
+/// What inference says of a node that it refuses.
+inline std::string refusal(const std::string& op, const std::string& reason) {
+  return "graph 'main': node 'n' (" + op + "): " + reason;
+}
+
 }  // namespace strata::graph

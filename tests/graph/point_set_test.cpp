@@ -8,25 +8,6 @@ namespace {
 
 constexpr auto kInt = DataType::kInt32;
 
-struct Input {
-  Shape shape;
-  DataType type = DataType::kFloat32;
-};
-
-Model ours(const std::string& op, const std::vector<Input>& inputs, Attributes attributes = {}) {
-  std::vector<Shape> shapes;
-  shapes.reserve(inputs.size());
-  for (const Input& input : inputs) shapes.push_back(input.shape);
-  Model model = one_node(op, shapes, std::move(attributes));
-  model.graphs[0].nodes[0].domain = kStrataDomain;
-  for (size_t i = 0; i < inputs.size(); ++i) model.graphs[0].inputs[i].type = inputs[i].type;
-  return model;
-}
-
-std::string refusal(const std::string& op, const std::string& reason) {
-  return "graph 'main': node 'n' (" + op + "): " + reason;
-}
-
 const Input cloud = {{"batch", "points", 3}};
 const Input centres = {{"batch", 128, 3}};
 const Attributes query = {{"count", int64_t{32}}, {"radius", 0.2F}};
