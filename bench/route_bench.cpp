@@ -7,6 +7,7 @@
 
 #include <benchmark/benchmark.h>
 
+#include "route/allowance_learner.h"
 #include "route/policy.h"
 #include "route/random.h"
 #include "route/simulator.h"
@@ -104,6 +105,29 @@ void BM_LookUpMargins(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(belief.margins(wanted));
 }
 BENCHMARK(BM_LookUpMargins)->Arg(2)->Arg(4)->Arg(6);
+
+/// Per inference of 60 steps: what was learned is asked for, and learned from it.
+void BM_LearnAllowance(benchmark::State& state) {
+  const Profile profile = make_profile(2, false);
+  AllowanceLearner learner(kSteps);
+  Random random(7);
+  std::vector<double> slowdowns(997);
+  for (double& slowdown : slowdowns) slowdown = std::exp(0.3 * random.normal());
+  size_t next = 0;
+  constexpr double kWanted = 0.01;
+  const double deadline_ns = 1.2 * profile.total_ns(1);
+  for (auto _ : state) {
+    const double busyness = 0.1 * random.uniform();
+    benchmark::DoNotOptimize(learner.allowance(busyness, kWanted));
+    learner.begin_inference(0, deadline_ns, 1);
+    for (int step = 0; step < kSteps; ++step) {
+      learner.observe_step(profile, step, 1.1, 1, slowdowns[next] * profile.step_ns(step, 1));
+      next = next + 1 == slowdowns.size() ? 0 : next + 1;
+    }
+    learner.end_inference(profile, busyness, kWanted, false);
+  }
+}
+BENCHMARK(BM_LearnAllowance);
 
 /// Items are inferences of as many steps as the argument says, two levels, replayed in blocks.
 void BM_Simulate(benchmark::State& state) {

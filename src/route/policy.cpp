@@ -43,6 +43,10 @@ double affordable(const Estimate& estimate, double budget_ns, double reference_n
   if (budget_ns == kInfinity) return kInfinity;
   if (!(estimate.slowdown > 0) || !std::isfinite(estimate.slowdown)) return -kInfinity;
   const double budget = budget_ns / estimate.slowdown;
+  if (estimate.allowance) {
+    const Allowance& allowance = *estimate.allowance;
+    return (budget - allowance.hiccup * reference_ns) / (1 + allowance.slowness);
+  }
   double most = -kInfinity;
   for (size_t shape = 0; shape < estimate.margins.size(); ++shape) {
     const double margin = estimate.margins[shape];

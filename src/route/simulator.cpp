@@ -8,7 +8,7 @@
 #include <string>
 #include <utility>
 
-#include "route/miss_control.h"
+#include "route/allowance_learner.h"
 
 namespace strata::route {
 namespace {
@@ -86,11 +86,8 @@ class Server {
     result.start_ns = options_.queueing ? std::max(arrival_ns, free_ns_) : arrival_ns;
     run(slowdowns, &result, totals);
     free_ns_ = result.finish_ns;
-    result.missed = result.gave_up || result.finish_ns - arrival_ns > options_.deadline_ns;
     if (!result.gave_up) result.metric = route_metric(profile_, levels_.data());
     result.levels = levels_.data();
-    control_.observe(options_.policy.miss_probability, result.missed, fastest_ns_,
-                     options_.deadline_ns);
     if (totals == nullptr) return;
     count(result, totals);
     if (options_.observer != nullptr) options_.observer->inference(result);
@@ -104,7 +101,8 @@ class Server {
         options_(options),
         policy_(policy),
         belief_(std::move(belief)),
-        levels_(static_cast<size_t>(profile.step_count())) {
+        levels_(static_cast<size_t>(profile.step_count())),
+        learner_(static_cast<size_t>(profile.step_count())) {
     if (options.policy.kind == PolicyKind::kOracle) actual_ = profile;
   }
 
@@ -113,13 +111,18 @@ class Server {
     if (actual_.has_value()) actual_->assign_slowed(truth_, slowdowns);
     RoutePoint point;
     point.elapsed_ns = result->start_ns - result->arrival_ns;
-    fastest_ns_ = point.elapsed_ns;
     point.deadline_ns = options_.deadline_ns;
     point.actual = actual_.has_value() ? &*actual_ : nullptr;
 
     const double wanted = options_.policy.miss_probability;
-    Estimate estimate =
-        belief_.estimate(options_.policy.adaptive ? control_.asked(wanted) : wanted);
+    Estimate estimate = belief_.estimate(wanted);
+    const int top = profile_.level_count() - 1;
+    const int highest = options_.policy.level < 0 ? top : std::min(options_.policy.level, top);
+    const double busyness = belief_.busyness();
+    if (options_.policy.adaptive) {
+      estimate.allowance = learner_.allowance(busyness, wanted);
+      learner_.begin_inference(point.elapsed_ns, point.deadline_ns, highest);
+    }
     for (int step = 0; step < steps; ++step) {
       point.step = step;
       estimate.slowdown = belief_.slowdown();
@@ -133,22 +136,29 @@ class Server {
       const double time =
           truth_.step_ns(step, decision.level) * static_cast<double>(slowdowns[step]);
       belief_.observe_step(profile_.step_ns(step, decision.level), time);
+      if (options_.policy.adaptive) {
+        learner_.observe_step(profile_, step, estimate.slowdown, decision.level, time);
+      }
       point.elapsed_ns += time;
-      fastest_ns_ += time * profile_.step_ns(step, 0) / profile_.step_ns(step, decision.level);
       point.level = decision.level;
       levels_[static_cast<size_t>(step)] = static_cast<uint8_t>(decision.level);
       if (totals != nullptr) totals->level_ns[static_cast<size_t>(decision.level)] += time;
     }
-    if (!result->gave_up) {
-      belief_.end_inference();
-    } else if (point.step == 0) {
-      fastest_ns_ = std::numeric_limits<double>::infinity();  // as far as anybody knows
-      belief_.skip_inference();
-    } else {
-      fastest_ns_ += belief_.slowdown() * profile_.remaining_ns(point.step, 0);
-      belief_.give_up_inference(profile_.remaining_ns(point.step, 0));
-    }
     result->finish_ns = result->arrival_ns + point.elapsed_ns;
+    result->missed = result->gave_up || point.elapsed_ns > options_.deadline_ns;
+    if (result->gave_up && point.step == 0) {
+      belief_.skip_inference();
+      return;
+    }
+    if (options_.policy.adaptive) {
+      if (result->gave_up) learner_.observe_rest(profile_, point.step, belief_.slowdown());
+      learner_.end_inference(profile_, busyness, wanted, result->missed);
+    }
+    if (result->gave_up) {
+      belief_.give_up_inference(profile_.remaining_ns(point.step, 0));
+    } else {
+      belief_.end_inference();
+    }
   }
 
   void count(const SimulatedInference& result, Totals* totals) const {
@@ -176,8 +186,7 @@ class Server {
   std::optional<Profile> actual_;
   std::vector<uint8_t> levels_;
   double free_ns_ = 0;
-  double fastest_ns_ = 0;  ///< of the last inference, had it run at the sparsest level
-  MissControl control_;
+  AllowanceLearner learner_;
 };
 
 SimulationOutcome summary(const Totals& totals, int64_t inferences) {

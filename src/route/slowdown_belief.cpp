@@ -27,7 +27,7 @@ constexpr double kMeasurementMemory = 0.9;
 constexpr double kChangeDeviations = 3;
 constexpr double kChangeGain[] = {0.25, 0.5, 0.75};
 
-/// The calm slowdown is an expectile of the slowdowns after each inference (Newey and Powell 1987),
+/// The calm slowdown is an expectile of the slowdowns of whole inferences (Newey and Powell 1987),
 /// followed upwards slowly and downwards fast.
 constexpr double kCalmRise = 1.0 / 512;
 constexpr double kCalmFall = 1.0 / 32;
@@ -86,9 +86,9 @@ void SlowdownBelief::reset() {
   change_streak_ = 0;
   skipped_ = 0;
   inferences_ = 0;
+  recent_.fill(log_slowdown_);
   calm_log_slowdown_ = log_slowdown_;
   begin_inference(1);
-  running_ = false;
 }
 
 void SlowdownBelief::set_log_slowdown(double value) {
@@ -99,9 +99,6 @@ void SlowdownBelief::set_log_slowdown(double value) {
 void SlowdownBelief::begin_inference(double reference_ns) {
   reference_ns_ = usable(reference_ns) ? reference_ns : 1;
   observations_.clear();
-  running_ = false;
-  state_ = state();
-  running_ = true;
   log_slowdown_at_begin_ = log_slowdown_;
   share_sum_ = share_log_sum_ = share_log_square_sum_ = 0;
   filtered_steps_ = 0;
@@ -173,24 +170,42 @@ void SlowdownBelief::record(double remaining_profiled_ns, double remaining_ns) {
     }
   }
   for (int shape = 0; shape < kMarginShapes; ++shape) {
-    residuals_[window_at(state_, shape)].record(worst[static_cast<size_t>(shape)]);
+    residuals_[window_at(state(), shape)].record(worst[static_cast<size_t>(shape)]);
   }
 }
 
+double SlowdownBelief::busyness() const {
+  const auto [a, b, c] = recent_;
+  const double middle = std::max(std::min(a, b), std::min(std::max(a, b), c));
+  return (a + middle) / 2 - calm_log_slowdown_;
+}
+
 MachineState SlowdownBelief::state() const {
-  if (running_) return state_;
-  return log_slowdown_ > calm_log_slowdown_ + kBusy ? MachineState::kBusy : MachineState::kCalm;
+  return busyness() > kBusy ? MachineState::kBusy : MachineState::kCalm;
+}
+
+void SlowdownBelief::adapt_busyness() {
+  double profiled = 0;
+  double observed = 0;
+  for (const Observation& step : observations_) {
+    profiled += step.profiled_ns;
+    observed += step.observed_ns;
+  }
+  if (!(observed > 0)) return;
+  const double last = std::clamp(std::log(observed / profiled), -kMaxLog, kMaxLog);
+  if (inferences_ <= options_.warmup) {
+    recent_.fill(last);
+    calm_log_slowdown_ = last;
+  } else {
+    recent_ = {last, recent_[0], recent_[1]};
+    const double above = last - calm_log_slowdown_;
+    calm_log_slowdown_ += above * (above > 0 ? kCalmRise : kCalmFall);
+  }
 }
 
 void SlowdownBelief::finish() {
   adapt_variances();
-  if (inferences_ <= options_.warmup) {
-    calm_log_slowdown_ = log_slowdown_;
-  } else {
-    const double above = log_slowdown_ - calm_log_slowdown_;
-    calm_log_slowdown_ += above * (above > 0 ? kCalmRise : kCalmFall);
-  }
-  running_ = false;
+  adapt_busyness();
   observations_.clear();
   filtered_steps_ = 0;
 }
@@ -210,7 +225,6 @@ void SlowdownBelief::give_up_inference(double remaining_ns) {
 }
 
 void SlowdownBelief::skip_inference() {
-  running_ = false;
   set_log_slowdown(log_slowdown_ - kOptimism * std::exp2(std::min(skipped_, kMostDoublings)));
   skipped_ = std::min(skipped_ + 1, kMostDoublings);
   constexpr double kUnsure = 0.25;
@@ -239,7 +253,7 @@ Margins SlowdownBelief::margins(double miss_probability) const {
 }
 
 Estimate SlowdownBelief::estimate(double miss_probability) const {
-  return {slowdown_, deviation(), margins(miss_probability).relative};
+  return {slowdown_, deviation(), margins(miss_probability).relative, std::nullopt};
 }
 
 }  // namespace strata::route

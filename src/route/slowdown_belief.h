@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -35,17 +36,30 @@ struct Margins {
   bool extrapolated = true;                      ///< see Margin
 };
 
+/// What a router adds to the profiled time R of what is left: slowness * R + hiccup * (profiled
+/// time of the sparsest inference), before all is scaled by the slowdown.
+struct Allowance {
+  double slowness = 0;  ///< above -1
+  double hiccup = 0;    ///< >= 0
+};
+
 /// All that a policy needs to know of a belief: a value, refreshed at every route point.
 struct Estimate {
   double slowdown = 1;   ///< observed time / profiled time, expected from now on
   double deviation = 0;  ///< standard deviation of the log of a whole inference's slowdown
   std::array<double, kMarginShapes> margins{};  ///< Margins::relative for the wanted probability
+  std::optional<Allowance> allowance =
+      std::nullopt;  ///< if there is one, it counts, not the margins
 
   /// Expected time of `profiled_ns` of work.
   [[nodiscard]] double expected_ns(double profiled_ns) const { return slowdown * profiled_ns; }
   /// Time that `profiled_ns` of work exceeds at most with the wanted probability.
   /// `reference_ns` is Profile::total_ns(0).
   [[nodiscard]] double bound_ns(double profiled_ns, double reference_ns) const {
+    if (allowance) {
+      return slowdown *
+             ((1 + allowance->slowness) * profiled_ns + allowance->hiccup * reference_ns);
+    }
     double least = std::numeric_limits<double>::infinity();
     for (size_t shape = 0; shape < margins.size(); ++shape) {
       least = std::min(least, profiled_ns + margins[shape] * (profiled_ns +
@@ -116,8 +130,11 @@ class SlowdownBelief {
   /// Standard deviation of the log of the next whole inference's slowdown, measurement noise
   /// included (normal approximation, used by the per-request policy only).
   [[nodiscard]] double deviation() const;
-  /// Busy: more than 15 % slower than in the calm times of the last some hundred inferences. Fixed
-  /// by begin_inference() until the inference ends.
+  /// How much slower the last inferences were than those in calm times: the logarithm. The mean of
+  /// the last one and the middle one of the last three, beside the calm slowdown of the last some
+  /// hundred. Changes when an inference ends.
+  [[nodiscard]] double busyness() const;
+  /// Busy: a busyness of more than 15 %.
   [[nodiscard]] MachineState state() const;
   /// Margins for a wanted miss probability; look them up once per inference. From the residuals of
   /// the present state, or from those of all states while its own are too few.
@@ -144,6 +161,7 @@ class SlowdownBelief {
   void set_log_slowdown(double value);
   void filter_step(double log_ratio, double share);
   void adapt_variances();
+  void adapt_busyness();
   void record(double remaining_profiled_ns, double remaining_ns);
   void finish();
 
@@ -152,10 +170,9 @@ class SlowdownBelief {
   std::vector<Observation> observations_;  // of the running inference; capacity fixed by create()
   size_t step_capacity_ = 0;
   double reference_ns_ = 1;
-  double slowdown_ = 1;  // exp(log_slowdown_)
+  double slowdown_ = 1;             // exp(log_slowdown_)
+  std::array<double, 3> recent_{};  // log slowdowns of whole inferences, the last one first
   double calm_log_slowdown_ = 0;
-  MachineState state_ = MachineState::kCalm;  // of the running inference
-  bool running_ = false;
   double log_slowdown_ = 0;          // state of the filter
   double variance_ = 1;              // of the state
   double process_variance_ = 0;      // of the state's change during one inference

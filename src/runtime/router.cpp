@@ -32,7 +32,7 @@ Status Router::set_profile(const route::ProfileTable& table, int level_count) {
   refresh_.emplace(profile);
   belief_.emplace(std::move(belief));
   profile_.emplace(std::move(profile));
-  control_.reset();
+  learner_.reset();
   margins_probability_ = 0;
   return {};
 }
@@ -113,7 +113,6 @@ Status Router::begin(const RunOptions& options, int level_count, int64_t now_ns)
   cancellation_ = options.cancellation;
   now_ns_ = now_ns;
   elapsed_ns_ = 0;
-  fastest_ns_ = 0;
   reserve_ns_ = options.policy.reserve_ns;
   report_.deadline_ns = options.within_ns;
   if (options.deadline_ns != kNoDeadline) {
@@ -124,7 +123,8 @@ Status Router::begin(const RunOptions& options, int level_count, int64_t now_ns)
 }
 
 void Router::refresh_estimate(const route::PolicyOptions& options) {
-  estimate_ = {.slowdown = belief_->slowdown(), .deviation = belief_->deviation(), .margins = {}};
+  estimate_ = {.slowdown = belief_->slowdown(), .deviation = belief_->deviation()};
+  learning_ = false;
   if (!route::has_margin(options.kind) ||
       report_.deadline_ns == std::numeric_limits<double>::infinity()) {
     return;
@@ -132,8 +132,7 @@ void Router::refresh_estimate(const route::PolicyOptions& options) {
   constexpr int64_t kShare = 64;
   constexpr int64_t kMost = 64;
   const int64_t seen = belief_->inferences();
-  const double probability =
-      options.adaptive ? control_.asked(options.miss_probability) : options.miss_probability;
+  const double probability = options.miss_probability;
   if (margins_probability_ != probability || margins_state_ != belief_->state() ||
       seen - margins_inferences_ >= std::clamp<int64_t>(seen / kShare, 1, kMost)) {
     margins_ = belief_->margins(probability);
@@ -142,6 +141,12 @@ void Router::refresh_estimate(const route::PolicyOptions& options) {
     margins_inferences_ = seen;
   }
   estimate_.margins = margins_.relative;
+  if (options.adaptive) {
+    busyness_ = belief_->busyness();
+    estimate_.allowance = learner_.allowance(busyness_, probability);
+    learner_.begin_inference(elapsed_ns_, report_.deadline_ns - reserve_ns_, level_);
+    learning_ = true;
+  }
 }
 
 Router::Next Router::choose(size_t step, size_t place) {
@@ -181,8 +186,15 @@ void Router::after_step(size_t step, int64_t now_ns) {
   if (profile_) {
     const double observed_ns = records_[step].observed_ns;
     belief_->observe_step(profile_->step_ns(place_, level_), observed_ns);
-    fastest_ns_ += observed_ns * profile_->step_ns(place_, 0) / profile_->step_ns(place_, level_);
+    if (learning_) {
+      learner_.observe_step(*profile_, place_, estimate_.slowdown, level_, observed_ns);
+    }
   }
+}
+
+void Router::learn() {
+  if (!learning_) return;
+  learner_.end_inference(*profile_, busyness_, policy_->options().miss_probability, !report_.met);
 }
 
 Status Router::finish(Next end, int64_t now_ns) {
@@ -194,13 +206,14 @@ Status Router::finish(Next end, int64_t now_ns) {
     if (report_.completed && report_.steps.empty()) {
       // Nothing ran, so there is nothing to learn.
     } else if (report_.completed) {
+      learn();
       belief_->end_inference();
       if (refresh_) refresh_->observe(report_.steps, *profile_);
     } else if (!report_.steps.empty()) {
       if (end == Next::kGiveUp) {
-        const double remaining_ns = profile_->remaining_ns(place_, 0);
-        fastest_ns_ += belief_->slowdown() * remaining_ns;
-        belief_->give_up_inference(remaining_ns);
+        if (learning_) learner_.observe_rest(*profile_, place_, belief_->slowdown());
+        learn();
+        belief_->give_up_inference(profile_->remaining_ns(place_, 0));
       } else {
         belief_->abandon_inference();
       }
@@ -209,11 +222,6 @@ Status Router::finish(Next end, int64_t now_ns) {
       belief_->skip_inference();
     }
     report_.slowdown = belief_->slowdown();
-    const bool has_deadline = report_.deadline_ns < std::numeric_limits<double>::infinity();
-    if (end != Next::kCancel && has_deadline && !report_.steps.empty()) {
-      control_.observe(policy_->options().miss_probability, !report_.met, fastest_ns_,
-                       report_.deadline_ns);
-    }
   }
   if (end == Next::kCancel) return cancelled("cancelled");
   const bool late_is_failure =

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "core/status.h"
-#include "route/miss_control.h"
+#include "route/allowance_learner.h"
 #include "route/policy.h"
 #include "route/profile.h"
 #include "route/slowdown_belief.h"
@@ -25,7 +25,7 @@ namespace strata::runtime {
 class Router {
  public:
   /// `step_count`: how many steps an inference has; at most, where begin_work() is called.
-  explicit Router(size_t step_count) : records_(step_count) {}
+  explicit Router(size_t step_count) : learner_(step_count), records_(step_count) {}
   Router(const Router&) = delete;
   Router& operator=(const Router&) = delete;
 
@@ -69,13 +69,15 @@ class Router {
   /// they are looked up anew only when a sixty-fourth of their residuals may be new, which their
   /// guarantee does not mind, for it holds for any set of earlier inferences.
   void refresh_estimate(const route::PolicyOptions& options);
+  /// Of the inference at hand, before the belief does.
+  void learn();
   /// Lets time pass and returns how much did.
   double advance(int64_t now_ns);
 
   std::optional<route::Profile> profile_;
   std::optional<route::SlowdownBelief> belief_;  ///< both of them, or none
-  route::MissControl control_;
-  std::optional<ProfileRefresh> refresh_;  ///< none where begin_work() was called
+  route::AllowanceLearner learner_;              ///< for adaptive policies
+  std::optional<ProfileRefresh> refresh_;        ///< none where begin_work() was called
   // Making a policy takes microseconds, so each kind keeps its last one. Level and reserve, which
   // may differ from run to run, are left to the route point.
   std::array<std::optional<route::Policy>, 5> policies_;  ///< [kind]
@@ -93,7 +95,8 @@ class Router {
   int place_ = 0;  ///< in the profile, of the step at hand
   int64_t now_ns_ = 0;
   double elapsed_ns_ = 0;
-  double fastest_ns_ = 0;  ///< the same, had the steps run at the sparsest level
+  bool learning_ = false;  ///< learner_ watches it
+  double busyness_ = 0;    ///< of the machine before it
   double reserve_ns_ = 0;
   std::vector<StepRecord> records_;
   RunReport report_;
