@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "kernels/pool/pool.h"
 #include "kernels/sparse_gemm/panel_product.h"
 
 namespace strata::runtime {
@@ -188,7 +189,8 @@ class MemoryPlanner {
     const PlaneLayout& in = memory_.tensors[static_cast<size_t>(step.input)].layout;
     const PlaneLayout& out = memory_.tensors[static_cast<size_t>(step.output)].layout;
     if (step.kind == StepKind::kMaxPool || step.kind == StepKind::kAveragePool) {
-      memory_.row_floats = std::max(memory_.row_floats, round_up(in.width, kPixelBlock));
+      const int64_t row = kernels::pool_row_floats(step.window, in.width, out.width);
+      memory_.row_floats = std::max(memory_.row_floats, round_up(row, kPixelBlock));
     } else if (step.kind == StepKind::kConv) {
       memory.scratch_layout = in;
       if (memory.packed) {

@@ -49,7 +49,7 @@ struct MemoryPlan {
   std::vector<TensorPlace> tensors;
   std::vector<StepMemory> steps;
   int64_t arena_floats = 0;
-  int64_t row_floats = 0;  ///< longest input row of a pooling, scratch per thread
+  int64_t row_floats = 0;  ///< most of kernels::pool_row_floats(), scratch per thread
 };
 
 /// `max_tile_blocks` is SparseConvKernel::tile_blocks of the target that the plan is made for.

@@ -41,7 +41,8 @@ TEST_P(Pool, AgreesWithTheReference) {
     const auto floats = static_cast<size_t>(batch * arguments.output_layout.image_stride);
     std::vector<float> expected(floats, -7.0F);
     std::vector<float> actual(floats, -7.0F);
-    std::vector<float> row(static_cast<size_t>(size[1]));
+    std::vector<float> row(
+        static_cast<size_t>(pool_row_floats(arguments.window, size[1], output[1])));
     for (int64_t image = 0; image < batch; ++image) {
       arguments.output = expected.data();
       pool_reference(arguments, image, 0, channels, row.data());

@@ -1,6 +1,7 @@
 // Max and average pooling over windows of a plane, as ONNX defines them.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "kernels/plane_layout.h"
@@ -24,8 +25,14 @@ struct PoolArguments {
   PlaneLayout output_layout;
 };
 
+/// Floats that the kernels need for one row, for widths of input and output.
+inline int64_t pool_row_floats(const Window& window, int64_t input, int64_t output) {
+  return std::max(window.pad_begin[1] + input,
+                  round_up(output, kPixelBlock) * window.stride[1] + window.kernel[1]);
+}
+
 /// Pools channels [channel_begin, channel_end) of one image and zeroes the margins of their planes.
-/// `row` is scratch for as many floats as an input row has.
+/// `row` is scratch of pool_row_floats().
 using PoolFunction = void (*)(const PoolArguments& arguments, int64_t image, int64_t channel_begin,
                               int64_t channel_end, float* row);
 

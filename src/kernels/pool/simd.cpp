@@ -1,5 +1,9 @@
-// Lanes run over the windows of a row where they lie inside the input. Where too few do, the rows
-// that a window sees are first reduced to one, lanes over columns, then that row's windows.
+// The rows that a window sees are first reduced to one, lanes over columns, then that row's
+// windows, lanes over windows. Around the row lies what leaves a window as it is, so that no window
+// differs.
+#include <algorithm>
+#include <limits>
+
 #include "kernels/pool/pool.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -7,6 +11,7 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/dispatch-inl.h"
+#include "kernels/partial_vector-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace strata::kernels {
@@ -67,124 +72,98 @@ HWY_INLINE void combine_rows(const float* plane, int64_t pitch, int64_t width, W
   }
 }
 
-/// The same for a few columns.
-template <bool kMaximum>
-HWY_INLINE void combine_part(const float* plane, int64_t pitch, WindowSpan columns, WindowSpan rows,
-                             float* row) {
-  const Combine<kMaximum> combine;
-  for (int64_t x = columns.begin; x < columns.end; ++x) {
-    float value = plane[rows.begin * pitch + x];
-    for (int64_t y = rows.begin + 1; y < rows.end; ++y)
-      value = combine(value, plane[y * pitch + x]);
-    row[x] = value;
-  }
-}
-
-template <bool kMaximum>
-HWY_INLINE float combine_columns(const float* row, int64_t begin, int64_t end) {
-  const Combine<kMaximum> combine;
-  float value = row[begin];
-  for (int64_t x = begin + 1; x < end; ++x) value = combine(value, row[x]);
-  return value;
-}
-
-/// One output row, and what its windows see.
-struct PoolRow {
-  const float* first = nullptr;  ///< of the input rows, column 0
-  int64_t pitch = 0;
-  int64_t rows = 0;
-  int64_t counted_rows = 0;  ///< by which an average is divided
-  float* output = nullptr;
-};
-
-/// Windows side by side whose columns start at from, from + kStride, ...
-template <bool kMaximum, int64_t kStride, typename D>
-HWY_INLINE hn::Vec<D> combine_windows(D d, const PoolRow& row, const float* from, int64_t kernel) {
-  const Combine<kMaximum> combine;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  auto value = hn::Zero(d);
-  for (int64_t t = 0; t < kernel; t += kStride) {
-    auto low = hn::LoadU(d, from + t);
-    auto high = kStride == 1 ? low : hn::LoadU(d, from + t + lanes);
-    for (int64_t y = 1; y < row.rows; ++y) {
-      low = combine(low, hn::LoadU(d, from + t + y * row.pitch));
-      if constexpr (kStride == 2) {
-        high = combine(high, hn::LoadU(d, from + t + lanes + y * row.pitch));
-      }
-    }
-    if constexpr (kStride == 1) {
-      value = t == 0 ? low : combine(value, low);
-    } else {
-      const auto even = hn::ConcatEven(d, high, low);
-      value = t == 0 ? even : combine(value, even);
-      if (t + 1 < kernel) value = combine(value, hn::ConcatOdd(d, high, low));
-    }
-  }
-  return value;
-}
-
-/// By vectors, the windows that lie inside the input row and whose loads do; returns their columns.
-/// The last vector overlaps the one before it.
+/// output[x] = columns x * kStride ... x * kStride + kernel - 1 of `row` combined, for x < count.
 template <bool kMaximum, int64_t kStride>
-HWY_INLINE WindowSpan pool_inner(const PoolArguments& arguments, const PoolRow& row) {
+HWY_INLINE void combine_windows(const float* row, int64_t kernel, int64_t count, float* output) {
   const hn::ScalableTag<float> d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  const int64_t pad = arguments.window.pad_begin[1];
-  const int64_t kernel = arguments.window.kernel[1];
-  const int64_t first = (pad + kStride - 1) / kStride;
-  const int64_t loaded = (kernel - 1) / kStride * kStride + kStride * lanes;  // floats per vector
-  const int64_t room = arguments.input_layout.width + pad - loaded;
-  const int64_t last =
-      HWY_MIN(room < 0 ? -1 : room / kStride, arguments.output_layout.width - lanes);
-  if (last < first) return {};
-  const auto count = hn::Set(d, static_cast<float>(row.counted_rows * kernel));
-  for (int64_t x = first; x < last + lanes; x += lanes) {
-    const int64_t at = HWY_MIN(x, last);
-    auto value = combine_windows<kMaximum, kStride>(d, row, row.first + at * kStride - pad, kernel);
-    if constexpr (!kMaximum) value = hn::Div(value, count);
-    hn::StoreU(value, d, row.output + at);
+  const Combine<kMaximum> combine;
+  for (int64_t x = 0; x < count; x += lanes) {
+    auto value = hn::Zero(d);
+    for (int64_t t = 0; t < kernel; t += kStride) {
+      const float* from = row + x * kStride + t;
+      const auto low = hn::LoadU(d, from);
+      if constexpr (kStride == 1) {
+        value = t == 0 ? low : combine(value, low);
+      } else {
+        const auto high = hn::LoadU(d, from + lanes);
+        const auto even = hn::ConcatEven(d, high, low);
+        value = t == 0 ? even : combine(value, even);
+        if (t + 1 < kernel) value = combine(value, hn::ConcatOdd(d, high, low));
+      }
+    }
+    if (count - x >= lanes) {
+      hn::StoreU(value, d, output + x);
+    } else {
+      store_first(value, d, output + x, count - x);
+    }
   }
-  return {first, last + lanes, 0};
 }
 
+/// Turns the sums of one output row into averages; each row of the input counts `row_count` times.
+void divide_row(const PoolArguments& arguments, int64_t row_count, float* output) {
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const Window& window = arguments.window;
+  const int64_t width = arguments.input_layout.width;
+  const int64_t columns = arguments.output_layout.width;
+  const int64_t kernel = window.kernel[1];
+  const auto whole = hn::Set(d, static_cast<float>(row_count * kernel));
+  for (int64_t x = 0; x < columns;) {
+    const int64_t first = x * window.stride[1] - window.pad_begin[1];
+    const int64_t last = first + (lanes - 1) * window.stride[1] + kernel;
+    if (first >= 0 && last <= width && x + lanes <= columns) {
+      hn::StoreU(hn::Div(hn::LoadU(d, output + x), whole), d, output + x);
+      x += lanes;
+    } else {
+      const WindowSpan span = window_span(window, 1, width, x);
+      const int64_t count = arguments.count_include_pad ? span.padded : span.end - span.begin;
+      output[x++] /= static_cast<float>(row_count * count);
+    }
+  }
+}
+
+/// `row`: what surrounds an input row in it leaves windows as they are.
 template <bool kMaximum>
-void pool_plane(const PoolArguments& arguments, const float* input, float* output, float* scratch) {
+void pool_plane(const PoolArguments& arguments, const float* input, float* output, float* row) {
   const PlaneLayout& in = arguments.input_layout;
   const PlaneLayout& out = arguments.output_layout;
-  const int64_t stride = arguments.window.stride[1];
+  const Window& window = arguments.window;
+  const int64_t kernel = window.kernel[1];
+  const Combine<kMaximum> combine;
+  constexpr int64_t kFewWindows = 2;  // for which vectors do not pay
   for (int64_t y = 0; y < out.height; ++y) {
-    const WindowSpan rows = window_span(arguments.window, 0, in.height, y);
-    const int64_t count = rows.end - rows.begin;
-    const PoolRow row{input + rows.begin * in.pitch, in.pitch, count,
-                      arguments.count_include_pad ? rows.padded : count, output + y * out.pitch};
-    WindowSpan inner;
-    if (stride == 1) inner = pool_inner<kMaximum, 1>(arguments, row);
-    if (stride == 2) inner = pool_inner<kMaximum, 2>(arguments, row);
-    const bool by_column = inner.end > inner.begin;
-    if (!by_column) combine_rows<kMaximum>(input, in.pitch, in.width, rows, scratch);
-    for (int64_t x = 0; x < out.width; ++x) {
-      if (x >= inner.begin && x < inner.end) continue;
-      const WindowSpan columns = window_span(arguments.window, 1, in.width, x);
-      if (by_column) {
-        combine_part<kMaximum>(input, in.pitch, columns, rows, scratch);
+    const WindowSpan rows = window_span(window, 0, in.height, y);
+    combine_rows<kMaximum>(input, in.pitch, in.width, rows, row + window.pad_begin[1]);
+    float* to = output + y * out.pitch;
+    if (window.stride[1] == 1 && out.width > kFewWindows) {
+      combine_windows<kMaximum, 1>(row, kernel, out.width, to);
+    } else if (window.stride[1] == 2 && out.width > kFewWindows) {
+      combine_windows<kMaximum, 2>(row, kernel, out.width, to);
+    } else {
+      for (int64_t x = 0; x < out.width; ++x) {
+        const float* from = row + x * window.stride[1];
+        to[x] = from[0];
+        for (int64_t t = 1; t < kernel; ++t) to[x] = combine(to[x], from[t]);
       }
-      float value = combine_columns<kMaximum>(scratch, columns.begin, columns.end);
-      if constexpr (!kMaximum) {
-        value /= static_cast<float>(row.counted_rows * (arguments.count_include_pad
-                                                            ? columns.padded
-                                                            : columns.end - columns.begin));
-      }
-      row.output[x] = value;
+    }
+    if constexpr (!kMaximum) {
+      divide_row(arguments, arguments.count_include_pad ? rows.padded : rows.end - rows.begin, to);
     }
   }
 }
 
 void run(const PoolArguments& arguments, int64_t image, int64_t channel_begin, int64_t channel_end,
          float* row) {
+  const bool maximum = arguments.kind == PoolKind::kMax;
+  std::fill_n(row,
+              pool_row_floats(arguments.window, arguments.input_layout.width,
+                              arguments.output_layout.width),
+              maximum ? -std::numeric_limits<float>::infinity() : 0.0F);
   for (int64_t channel = channel_begin; channel < channel_end; ++channel) {
     const float* input = arguments.input + arguments.input_layout.plane(image, channel);
     float* output = arguments.output + arguments.output_layout.plane(image, channel);
-    if (arguments.kind == PoolKind::kMax) {
+    if (maximum) {
       pool_plane<true>(arguments, input, output, row);
     } else {
       pool_plane<false>(arguments, input, output, row);

@@ -1,4 +1,4 @@
-// Strides 1 and 2, which nearly all networks have, copy by vectors.
+// Stride 2, which nearly all strided convolutions have, by vectors.
 #include "kernels/sparse_conv/phase_split.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -6,6 +6,7 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/dispatch-inl.h"
+#include "kernels/partial_vector-inl.h"
 #include "kernels/sparse_conv/phase_split-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -15,39 +16,59 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 #if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
 
-/// Every other pixel, by vectors as far as their loads stay before the last pixel; returns how many
-/// pixels are done. The last vector overlaps the one before it.
-template <typename D>
-int64_t copy_even(D d, const float* from, int64_t count, float* to) {
+void zero(float* to, int64_t count) {
+  const hn::ScalableTag<float> d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  const int64_t last = count - 1 - lanes;
-  if (last < 0) return 0;
-  for (int64_t x = 0; x < last + lanes; x += lanes) {
-    const int64_t at = HWY_MIN(x, last);
-    const auto low = hn::LoadU(d, from + 2 * at);
-    const auto high = hn::LoadU(d, from + 2 * at + lanes);
-    hn::StoreU(hn::ConcatEven(d, high, low), d, to + at);
-  }
-  return count - 1;
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) hn::StoreU(hn::Zero(d), d, to + i);
+  for (; i < count; ++i) to[i] = 0;
 }
 
-struct CopyRow {
-  void operator()(const float* from, int64_t stride, int64_t count, float* to) const {
-    if (stride == 1) return static_cast<void>(std::copy_n(from, count, to));
-    int64_t x = 0;
-    if (stride == 2) {
-      x = copy_even(hn::ScalableTag<float>(), from, count, to);
-      if (x == 0) x = copy_even(hn::CappedTag<float, 4>(), from, count, to);
+template <typename D>
+HWY_INLINE void store_part(hn::Vec<D> v, D d, float* to, int64_t count) {
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  if (count >= lanes) return hn::StoreU(v, d, to);
+  if (2 * count == lanes) return hn::StoreU(hn::LowerHalf(v), hn::Half<D>(), to);
+  store_first(v, d, to, count);
+}
+
+/// Stride 2: pixel 2x goes to even[x] and pixel 2x + 1 to odd[x], where they are not null.
+void split_pairs(const PhaseRows& from, float* even, float* odd) {
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  for (int64_t y = 0; y < from.height; ++y) {
+    const int64_t width = y < from.rows ? from.width : 0;
+    const float* row = from.pixels + (width > 0 ? y * from.row_stride : 0);
+    for (int64_t x = 0; x < from.pitch; x += lanes) {
+      const auto load = [&](int64_t at) {  // zeros beyond the row
+        if (at + lanes <= width) return hn::LoadU(d, row + at);
+        return at < width ? load_first(d, row + at, width - at) : hn::Zero(d);
+      };
+      const auto low = load(2 * x);
+      const auto high = load(2 * x + lanes);
+      const int64_t at = y * from.pitch + x;
+      if (even != nullptr) {
+        store_part(hn::ConcatEven(d, high, low), d, even + at, from.pitch - x);
+      }
+      if (odd != nullptr) store_part(hn::ConcatOdd(d, high, low), d, odd + at, from.pitch - x);
     }
-    for (; x < count; ++x) to[x] = from[x * stride];
   }
-};
+}
+
+void split_rows(const PhaseRows& from, int64_t stride) {
+  if (stride != 2) return split_rows_reference(from, stride);
+  const bool has_even = from.phases.front() == 0;
+  const bool has_odd = from.phases.back() == 1;
+  split_pairs(from, has_even ? from.target : nullptr,
+              has_odd ? from.target + (has_even ? from.target_stride : 0) : nullptr);
+}
 
 void run(const ConvGeometry& geometry, const Window& window, const PlaneLayout& input_layout,
          const float* input, const PlaneLayout& output_layout, float* output, int64_t image,
          int64_t channel_begin, int64_t channel_end) {
-  split_phases(geometry, window, input_layout, input, output_layout, output, image, channel_begin,
-               channel_end, CopyRow());
+  split_phases(
+      geometry, window, input_layout, input, output_layout, output, image, channel_begin,
+      channel_end, [&](const PhaseRows& rows) { split_rows(rows, window.stride[1]); }, zero);
 }
 
 #endif
