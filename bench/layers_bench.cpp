@@ -132,14 +132,14 @@ double measure_peak() {
   }
   const uint32_t run_begin = 0;
   const uint32_t run_end = kTaps;
-  const kernels::TapList list{&run_begin, &run_end};
   const int32_t no_shift = 0;
   const float one = 1;
   kernels::SparseConvArguments arguments;
   arguments.input = input.data();
-  arguments.taps = {weights.data(), blocks.data(), &list, 1};
+  arguments.taps.weights = weights.data();
+  arguments.taps.blocks = blocks.data();
+  arguments.taps.lists[0] = {&run_begin, &run_end};
   arguments.shifts = &no_shift;
-  arguments.rows = 1;
   arguments.scale = arguments.shift = &one;
   arguments.output = output.data();
   arguments.output_stride = tile * kernels::kPixelBlock;

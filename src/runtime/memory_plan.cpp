@@ -199,12 +199,8 @@ class MemoryPlanner {
                                           memory.tiling.reach(out.blocks()));
         memory.scratch_floats = floats(memory.scratch_layout);
       }
-      const int64_t planes = in.channels / step.group * memory.geometry->phases();
-      const Status sliced =
-          kernels::slice_planes(memory.tiling, planes, memory.scratch_layout.plane_stride);
-      if (!sliced.ok()) {
-        return unsupported("step '" + step.name + "': " + sliced.message());
-      }
+      const Status fits = kernels::check_taps(memory.tiling);
+      if (!fits.ok()) return unsupported("step '" + step.name + "': " + fits.message());
     } else if (step.kind == StepKind::kGemm) {
       if (in.batch < kMinBatchForLanes) {
         memory.scratch_floats =
@@ -215,7 +211,6 @@ class MemoryPlanner {
         memory.scratch_layout = {1, in.channels, 1, in.batch, row, 0, row, row * in.channels};
         memory.scratch_floats = row * (in.channels + out.channels);
         memory.tiling = kernels::plan_product_tiling(row / kPixelBlock, max_tile_blocks_);
-        STRATA_RETURN_IF_ERROR(kernels::slice_planes(memory.tiling, in.channels, row));
       }
     }
     return {};

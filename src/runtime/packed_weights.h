@@ -22,6 +22,7 @@
 #include "runtime/matrix_shape.h"
 #include "runtime/memory_plan.h"
 #include "runtime/plan.h"
+#include "runtime/tap_weights.h"
 #include "sparse/nested.h"
 
 namespace strata::runtime {
@@ -53,11 +54,8 @@ class PackedWeights {
   [[nodiscard]] int first_dense_level() const { return first_dense_level_; }
   [[nodiscard]] bool runs_dense(int level) const { return level >= first_dense_level_; }
   [[nodiscard]] const DenseWeights& dense() const { return dense_; }
-  /// For the convolution kernel; only of a step that uses it, at a level that runs sparse.
-  [[nodiscard]] kernels::TapLists taps(int level) const {
-    const std::vector<kernels::TapList>& lists = level_lists_[static_cast<size_t>(level)];
-    return {weights_.data(), blocks_.data(), lists.data(), static_cast<int64_t>(lists.size())};
-  }
+  /// For the convolution kernel; only of a step that uses it, of levels that run sparse.
+  [[nodiscard]] const TapWeights& taps() const { return taps_; }
   /// For the product with few vectors; only of a step that is one.
   [[nodiscard]] const kernels::PanelWeights& panels(int level) const {
     return panels_.weights[static_cast<size_t>(level)];
@@ -82,20 +80,6 @@ class PackedWeights {
   void keep_levels(int level_count);
 
  private:
-  /// Where the runs of one increment or several lie: run after run, within a run increment after
-  /// increment.
-  struct RunBounds {
-    AlignedBuffer<uint32_t> begin;               ///< [run + 1]
-    std::vector<AlignedBuffer<uint32_t>> inner;  ///< [increment][run]: end; of all but the last
-
-    [[nodiscard]] size_t increments() const { return inner.size() + 1; }
-    /// The first so many increments.
-    [[nodiscard]] kernels::TapList first(size_t increments) const {
-      const size_t last = increments - 1;
-      return {begin.data(), last < inner.size() ? inner[last].data() : begin.data() + 1};
-    }
-  };
-
   /// A matrix in panels, [level] each.
   struct Panels {
     std::vector<kernels::PackedPanels> packed;
@@ -119,23 +103,14 @@ class PackedWeights {
   /// The weights of a convolution or a product.
   Status pack_product(const graph::Parameter& weight, const Plan& plan, const Step& step,
                       const StepMemory& memory, const LevelSource& source, const DenseRule& rule);
-  Status pack_taps(const graph::Parameter& weight, const Step& step, const StepMemory& memory,
-                   const MatrixShape& shape, std::span<const sparse::Increment* const> increments);
   Status pack_vectors(const Step& step, const LevelSource& source);
   static Result<Panels> pack_panels(const std::string& weight, const kernels::PanelShape& shape,
                                     const LevelSource& source, int level_count);
   Status pack_operands(const graph::Model& model, const Step& step, const LevelSource& source);
-  /// Leaves out the levels from `level_count` on.
-  void keep_taps(size_t level_count);
-  /// Fills level_lists_ from bounds_.
-  void list_levels(size_t level_count);
 
   int64_t rows_ = 0;
-  AlignedBuffer<float> weights_;                            ///< [tap], list after list
-  AlignedBuffer<uint16_t> blocks_;                          ///< [tap]
-  std::vector<RunBounds> bounds_;                           ///< [list]
-  std::vector<std::vector<kernels::TapList>> level_lists_;  ///< [level][list]
-  DenseWeights dense_;                                      ///< of the levels that run dense
+  TapWeights taps_;     ///< of the levels that run sparse
+  DenseWeights dense_;  ///< of the levels that run dense
   int first_dense_level_ = 0;
   Panels panels_;                          ///< of a product with few vectors
   std::vector<std::vector<float>> scale_;  ///< [level][row]

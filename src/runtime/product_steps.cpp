@@ -118,44 +118,40 @@ void StepRunner::run_conv(size_t index, const PackedWeights& weights, int level,
               });
     return;
   }
+  const TapWeights& taps = weights.taps();
   for_tiles(
       out, tiling.tile_blocks, out.channels, pool,
       [&](int64_t image, int64_t row_begin, int64_t row_end, int64_t block, int64_t block_end) {
-        kernels::SparseConvArguments arguments =
-            sparse_arguments(weights, level, tiling, out.channels);
+        kernels::SparseConvArguments arguments = sparse_arguments(tiling);
         describe(arguments, image, 0);
         for (int64_t group = row_begin / group_rows; group * group_rows < row_end; ++group) {
           const int64_t begin = std::max(row_begin, group * group_rows);
           const int64_t end = std::min(row_end, (group + 1) * group_rows);
           const float* planes =
               source + in.plane(image, group * group_planes) - tiling.block_base();
-          run_slices(arguments, tiling, planes, in.plane_stride, begin, end, block, block_end);
+          run_slices(arguments, taps, level, planes, in.plane_stride, begin, end, block, block_end);
         }
         clear_ends(image, row_begin, row_end, block_end);
       });
 }
 
-kernels::SparseConvArguments StepRunner::sparse_arguments(const PackedWeights& weights, int level,
-                                                          const kernels::ConvTiling& tiling,
-                                                          int64_t rows) {
+kernels::SparseConvArguments StepRunner::sparse_arguments(const kernels::ConvTiling& tiling) {
   kernels::SparseConvArguments arguments;
-  arguments.taps = weights.taps(level);
   arguments.shifts = tiling.shifts.data();
   arguments.shift_count = static_cast<int64_t>(tiling.shifts.size());
   arguments.run_multiple = tiling.run_multiple;
   arguments.overhang = tiling.overhang;
-  arguments.rows = rows;
   return arguments;
 }
 
-void StepRunner::run_slices(kernels::SparseConvArguments& arguments,
-                            const kernels::ConvTiling& tiling, const float* planes,
-                            int64_t plane_stride, int64_t row_begin, int64_t row_end,
-                            int64_t block_begin, int64_t block_end) const {
-  const int64_t slices = tiling.slices();
+void StepRunner::run_slices(kernels::SparseConvArguments& arguments, const TapWeights& taps,
+                            int level, const float* planes, int64_t plane_stride, int64_t row_begin,
+                            int64_t row_end, int64_t block_begin, int64_t block_end) const {
+  const std::vector<int64_t>& begin = taps.slices(level);
+  const auto slices = static_cast<int64_t>(begin.size()) - 1;
   for (int64_t slice = 0; slice < slices; ++slice) {
-    arguments.input = planes + tiling.slice_begin[static_cast<size_t>(slice)] * plane_stride;
-    arguments.slice = slice;
+    arguments.input = planes + begin[static_cast<size_t>(slice)] * plane_stride;
+    arguments.taps = taps.taps(level, slice);
     arguments.first_slice = slice == 0;
     arguments.last_slice = slice == slices - 1;
     conv_.run(arguments, row_begin, row_end, block_begin, block_end);
@@ -305,13 +301,13 @@ void StepRunner::run_gemm_over_batch(size_t index, const PackedWeights& weights,
     return;
   }
   const kernels::ConvTiling& tiling = memory.tiling;
+  const TapWeights& taps = weights.taps();
   for_channel_ranges(pool, cursors_, 1, out.channels,
                      [&](int64_t /*image*/, int64_t begin, int64_t end, int /*thread*/) {
-                       kernels::SparseConvArguments arguments =
-                           sparse_arguments(weights, level, tiling, out.channels);
+                       kernels::SparseConvArguments arguments = sparse_arguments(tiling);
                        describe(arguments);
                        for (int64_t block = 0; block < blocks; block += tiling.tile_blocks) {
-                         run_slices(arguments, tiling, transposed, row, begin, end, block,
+                         run_slices(arguments, taps, level, transposed, row, begin, end, block,
                                     std::min(block + tiling.tile_blocks, blocks));
                        }
                        write(begin, end);

@@ -89,12 +89,10 @@ class StepRunner {
   /// Scale, shift and activation of a step, for the outputs that begin at row `row`.
   static void describe_output(kernels::ConvOutput& out, const Step& step,
                               const PackedWeights& weights, int level, int64_t row);
-  static kernels::SparseConvArguments sparse_arguments(const PackedWeights& weights, int level,
-                                                       const kernels::ConvTiling& tiling,
-                                                       int64_t rows);
+  static kernels::SparseConvArguments sparse_arguments(const kernels::ConvTiling& tiling);
   /// Runs all slices over rows of one group and blocks of one tile. `planes` is where taps of
   /// TapLists::blocks 0 read in the group's first plane.
-  void run_slices(kernels::SparseConvArguments& arguments, const kernels::ConvTiling& tiling,
+  void run_slices(kernels::SparseConvArguments& arguments, const TapWeights& taps, int level,
                   const float* planes, int64_t plane_stride, int64_t row_begin, int64_t row_end,
                   int64_t block_begin, int64_t block_end) const;
   /// The same over panels of the group whose weights begin at `weights`.

@@ -30,7 +30,6 @@ struct Problem {
   std::vector<float> weights;
   std::vector<uint16_t> tap_blocks;
   std::vector<Bounds> bounds;  ///< [list]
-  std::vector<TapList> lists;  ///< of `bounds`
   std::vector<int32_t> shifts;
   std::vector<float> scale, shift;
   AlignedBuffer<float> input, residual, output;
@@ -57,7 +56,6 @@ Problem random_problem(int64_t tile_blocks) {
   SparseConvArguments& a = p.arguments;
   p.rows = pick(1, 9);
   p.blocks = pick(1, 20);
-  const int64_t slices = pick(1, 3);
   const int64_t input_blocks = pick(1, 12);  // that a tap can be off
   const auto seed = static_cast<uint32_t>(pick(0, 1000));
   std::mt19937 random(seed);
@@ -71,7 +69,7 @@ Problem random_problem(int64_t tile_blocks) {
   a.run_multiple = *rc::gen::element<int64_t>(1, kRunMultiple);
   p.bounds.resize(static_cast<size_t>(pick(1, kMostTapLists)));
   for (Problem::Bounds& list : p.bounds) {
-    for (int64_t run = 0; run < slices * p.rows * shift_count; ++run) {
+    for (int64_t run = 0; run < p.rows * shift_count; ++run) {
       list.begin.push_back(static_cast<uint32_t>(p.weights.size()));
       for (const bool runs : {true, false}) {  // then what only a higher level runs
         const int64_t count = random() % 3 == 0 ? 0 : static_cast<int64_t>(random() % 9);
@@ -94,15 +92,14 @@ Problem random_problem(int64_t tile_blocks) {
   p.mask = AlignedBuffer<uint32_t>::create(static_cast<size_t>(floats), "mask").value();
   for (size_t i = 0; i < p.mask.size(); ++i) p.mask[i] = random() % 4 ? ~0U : 0U;
   a.input = p.input.data() + kPixelBlock;  // a negative shift reads before
-  for (const Problem::Bounds& list : p.bounds) {
-    p.lists.push_back({list.begin.data(), list.end.data()});
+  a.taps.weights = p.weights.data();
+  a.taps.blocks = p.tap_blocks.data();
+  a.taps.count = static_cast<int64_t>(p.bounds.size());
+  for (size_t i = 0; i < p.bounds.size(); ++i) {
+    a.taps.lists[i] = {p.bounds[i].begin.data(), p.bounds[i].end.data()};
   }
-  a.taps = {p.weights.data(), p.tap_blocks.data(), p.lists.data(),
-            static_cast<int64_t>(p.lists.size())};
   a.shifts = p.shifts.data();
   a.shift_count = shift_count;
-  a.slice = pick(0, slices - 1);
-  a.rows = p.rows;
   a.first_slice = *rc::gen::arbitrary<bool>();
   a.last_slice = *rc::gen::arbitrary<bool>();
   a.scale = p.scale.data();
@@ -180,13 +177,13 @@ TEST_P(SparseConv, MaskedPixelsAreZeroWhateverLiesThere) {
   const uint16_t block = 0;
   const uint32_t begin = 0;
   const uint32_t end = 1;
-  const TapList list{&begin, &end};
   const int32_t no_shift = 0;
   SparseConvArguments arguments;
   arguments.input = input.data();
-  arguments.taps = {&one, &block, &list, 1};
+  arguments.taps.weights = &one;
+  arguments.taps.blocks = &block;
+  arguments.taps.lists[0] = {&begin, &end};
   arguments.shifts = &no_shift;
-  arguments.rows = 1;
   arguments.scale = arguments.shift = &one;
   arguments.output = output.data();
   arguments.mask = mask.data();

@@ -85,15 +85,17 @@ RC_GTEST_PROP(Tiling, MovesLoseNoPixel, ()) {
 }
 
 RC_GTEST_PROP(Tiling, SlicesCoverAllPlanesWithin16Bits, ()) {
-  ConvTiling tiling = plan_tiling(random_geometry(40), pick(40, 90), pick(2, 16));
+  const ConvTiling tiling = plan_tiling(random_geometry(40), pick(40, 90), pick(2, 16));
+  RC_ASSERT(check_taps(tiling).ok());
   const int64_t planes = pick(1, 3000);
   const int64_t stride = pick(1, 30000) * kPixelBlock;
-  RC_ASSERT(slice_planes(tiling, planes, stride).ok());
-  RC_ASSERT(tiling.slice_begin.front() == 0);
-  RC_ASSERT(tiling.slice_begin.back() == planes);
-  for (int64_t slice = 0; slice < tiling.slices(); ++slice) {
-    const int64_t begin = tiling.slice_begin[static_cast<size_t>(slice)];
-    const int64_t end = tiling.slice_begin[static_cast<size_t>(slice) + 1];
+  const double taps_per_run = static_cast<double>(pick(0, 100000)) * 0.01;
+  const std::vector<int64_t> slice_begin = slice_planes(tiling, planes, stride, taps_per_run);
+  RC_ASSERT(slice_begin.front() == 0);
+  RC_ASSERT(slice_begin.back() == planes);
+  for (size_t slice = 0; slice + 1 < slice_begin.size(); ++slice) {
+    const int64_t begin = slice_begin[slice];
+    const int64_t end = slice_begin[slice + 1];
     RC_ASSERT(begin < end);
     RC_ASSERT((end - 1 - begin) * (stride / kPixelBlock) + tiling.last_block - tiling.first_block <=
               65535);
@@ -103,9 +105,25 @@ RC_GTEST_PROP(Tiling, SlicesCoverAllPlanesWithin16Bits, ()) {
 TEST(Tiling, RefusesTapsTooFarApart) {
   ConvTiling tiling;
   tiling.last_block = 70000;
-  const Status status = slice_planes(tiling, 1, 16);
+  const Status status = check_taps(tiling);
   EXPECT_EQ(status.message(),
             "its taps lie 70000 blocks of 16 pixels apart, the runtime runs up to 65535");
+}
+
+TEST(Tiling, SlicesOfFewTapsAreDeeper) {
+  const ConvGeometry geometry = square(1, 1, 56);
+  const ConvTiling tiling = plan_tiling(geometry, 56, 16);
+  const int64_t stride = 56 * 56;
+  const auto deepest = slice_planes(tiling, 2048, stride, 0);
+  const auto flattest = slice_planes(tiling, 2048, stride, 2048);
+  EXPECT_LT(deepest.size(), flattest.size());
+  size_t slices = deepest.size();
+  for (const double taps : {20.0, 100.0, 300.0, 1000.0}) {
+    const size_t now = slice_planes(tiling, 2048, stride, taps).size();
+    EXPECT_GE(now, slices) << taps;
+    slices = now;
+  }
+  EXPECT_LE(slices, flattest.size());
 }
 
 TEST(Tiling, OfResNetNeedsNoSpareBlock) {

@@ -12,9 +12,9 @@ float sum_taps(const SparseConvArguments& arguments, int64_t row, int64_t p, int
   for (int64_t s = 0; s < arguments.shift_count; ++s) {
     const int64_t seen = p + arguments.shifts[s];
     if (!arguments.overhang && (seen < begin || seen >= end)) continue;
-    const int64_t run = (arguments.slice * arguments.rows + row) * arguments.shift_count + s;
+    const int64_t run = row * arguments.shift_count + s;
     const TapLists& taps = arguments.taps;
-    for (int64_t list = 0; list < taps.count; ++list) {
+    for (size_t list = 0; list < static_cast<size_t>(taps.count); ++list) {
       for (uint32_t i = taps.lists[list].begin[run]; i < taps.lists[list].end[run]; ++i) {
         sum += taps.weights[i] * arguments.input[seen + taps.blocks[i] * kPixelBlock];
       }

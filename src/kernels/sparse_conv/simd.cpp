@@ -89,6 +89,12 @@ HWY_INLINE void add_taps(const float* weight, const uint16_t* block, const float
   }
 }
 
+/// Where the taps of all lists are.
+struct TapMemory {
+  const float* weights;
+  const uint16_t* blocks;
+};
+
 /// The taps of one run, numbered through kLists lists: tap i lies at i + offset[k] for the last k
 /// with start[k] <= i.
 template <int64_t kLists>
@@ -106,7 +112,7 @@ HWY_INLINE void prefetch(const T* first, int64_t index) {
 }
 
 template <int64_t kLists>
-HWY_INLINE Run<kLists> find_run(const TapLists& taps, const TapList* lists, int64_t number) {
+HWY_INLINE Run<kLists> find_run(const TapMemory& taps, const TapList* lists, int64_t number) {
   // What the caches get to see of several lists are bursts too short to tell what comes next.
   constexpr int64_t kPrefetchedTaps = 64;
   Run<kLists> run;
@@ -127,7 +133,7 @@ HWY_INLINE Run<kLists> find_run(const TapLists& taps, const TapList* lists, int6
 /// Adds the taps of one run, whose number is a multiple of kTaps, in one loop for all lists: the
 /// end of a short loop is guessed wrong, which costs as much as many taps.
 template <int64_t kVectors, int64_t kTaps, int64_t kLists>
-HWY_INLINE void add_run(const TapLists& taps, const Run<kLists>& run, const float* input, V* sum) {
+HWY_INLINE void add_run(const TapMemory& taps, const Run<kLists>& run, const float* input, V* sum) {
   for (int64_t i = 0; i != run.taps; i += kTaps) {
     int64_t offset = run.offset[0];
     STRATA_UNROLL
@@ -159,12 +165,13 @@ HWY_INLINE void run_tile(const SparseConvArguments& arguments, int64_t row_begin
   const D d;
   const float* input = arguments.input + pixel;
   const int64_t shift_count = arguments.shift_count;
-  const TapLists taps = arguments.taps;
+  // Copies, which writing outputs cannot change, stay in registers.
+  const TapMemory taps{arguments.taps.weights, arguments.taps.blocks};
   TapList lists[kLists];
-  std::copy_n(taps.lists, kLists, lists);
+  std::copy_n(arguments.taps.lists.begin(), kLists, lists);
   // A run is looked up while the one before it is added: a loop that starts after a wrong guess
   // would have to wait for its bounds.
-  int64_t number = (arguments.slice * arguments.rows + row_begin) * shift_count;
+  int64_t number = row_begin * shift_count;
   const int64_t last_number = number + (row_end - row_begin) * shift_count - 1;
   Run<kLists> next = find_run<kLists>(taps, lists, number);
   for (int64_t row = row_begin; row < row_end; ++row) {

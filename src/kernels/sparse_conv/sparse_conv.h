@@ -4,6 +4,7 @@
 // a rest of lanes, by which the sums of all taps that share it are moved at once (see tiling.h).
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "kernels/conv_output.h"
@@ -11,22 +12,23 @@
 
 namespace strata::kernels {
 
-/// Where the runs of one list begin and end among the taps of a step.
+/// Where the runs of one list and one slice begin and end among the taps of a step.
 struct TapList {
   const uint32_t* begin = nullptr;  ///< [run]
   const uint32_t* end = nullptr;    ///< [run]
 };
 
-/// The taps of a level, in a few lists, all in the same memory. Runs are numbered
-/// (slice * rows + row) * shift_count + shift; the taps of a run are those of all lists, from each
-/// a multiple of SparseConvArguments::run_multiple; taps of weight 0 make up for what is missing.
+inline constexpr int64_t kMostTapLists = 4;
+
+/// The taps of a level and a slice, in a few lists, all in the same memory. Runs are numbered
+/// row * shift_count + shift; the taps of a run are those of all lists, from each a multiple of
+/// SparseConvArguments::run_multiple; taps of weight 0 make up for what is missing.
 struct TapLists {
   const float* weights = nullptr;
   const uint16_t* blocks = nullptr;  ///< what a tap reads, from SparseConvArguments::input on
-  const TapList* lists = nullptr;
-  int64_t count = 1;  ///< of lists, 1..kMostTapLists
+  std::array<TapList, kMostTapLists> lists;
+  int64_t count = 1;  ///< of lists
 };
-inline constexpr int64_t kMostTapLists = 4;
 
 /// One slice of the input channels of one image. A tap with shift s and block b adds
 /// weight * input[p + s + b * kPixelBlock] to the sum of pixel p. Without `overhang` it adds
@@ -39,13 +41,12 @@ struct SparseConvArguments : ConvOutput {
   int64_t shift_count = 1;
   int64_t run_multiple = 1;  ///< 1 or kRunMultiple
   bool overhang = false;     ///< sums reach into the block after the computed ones
-  int64_t slice = 0;         ///< which runs to walk
-  int64_t rows = 0;          ///< of the whole output, for the numbering of runs
 };
 
-/// Computes rows [row_begin, row_end) over the blocks [block_begin, block_end) of a plane, at most
-/// SparseConvKernel::tile_blocks of them, one less with overhang. Each output pixel adds up its
-/// taps in their order, so results do not depend on which rows are computed together.
+/// Computes rows [row_begin, row_end) over the blocks [block_begin, block_end) of
+/// a plane, at most SparseConvKernel::tile_blocks of them, one less with overhang. Each output
+/// pixel adds up its taps in their order, so results do not depend on which rows are computed
+/// together.
 using SparseConvFunction = void (*)(const SparseConvArguments& arguments, int64_t row_begin,
                                     int64_t row_end, int64_t block_begin, int64_t block_end);
 

@@ -11,12 +11,11 @@
 namespace strata::kernels {
 namespace {
 
-/// Input bytes of one slice of one tile. Cores of today have 32 to 48 KiB of first-level cache; a
-/// slice somewhat too large costs less than the sums of one slice more, the more so where a tap
-/// serves few vectors.
-constexpr int64_t kSliceBytes = int64_t{48} << 10;
-constexpr int64_t kNarrowSliceBytes = int64_t{96} << 10;
+/// Input bytes of one slice of one tile. Cores of today have 32 to 48 KiB of first-level cache.
+constexpr int64_t kLeastSliceBytes = int64_t{48} << 10;
+constexpr int64_t kMostSliceBytes = int64_t{128} << 10;
 constexpr int64_t kNarrowTile = ConvTiling::kNarrowTile;
+constexpr int64_t kLargestBlock = std::numeric_limits<uint16_t>::max();
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -120,26 +119,33 @@ ConvTiling plan_tiling(const ConvGeometry& geometry, int64_t pitch, int64_t max_
   return tiling;
 }
 
-Status slice_planes(ConvTiling& tiling, int64_t planes, int64_t plane_stride) {
-  constexpr int64_t kLargest = std::numeric_limits<uint16_t>::max();
+Status check_taps(const ConvTiling& tiling) {
   const int64_t span = tiling.last_block - tiling.first_block;
-  if (span > kLargest) {
-    return unsupported("its taps lie " + std::to_string(span) + " blocks of " +
-                       std::to_string(kPixelBlock) + " pixels apart, the runtime runs up to " +
-                       std::to_string(kLargest));
-  }
-  const int64_t plane_blocks = plane_stride / kPixelBlock;
-  const int64_t addressable = (kLargest - span) / std::max<int64_t>(plane_blocks, 1) + 1;
+  if (span <= kLargestBlock) return {};
+  return unsupported("its taps lie " + std::to_string(span) + " blocks of " +
+                     std::to_string(kPixelBlock) + " pixels apart, the runtime runs up to " +
+                     std::to_string(kLargestBlock));
+}
+
+std::vector<int64_t> slice_planes(const ConvTiling& tiling, int64_t planes, int64_t plane_stride,
+                                  double taps_per_run) {
+  const int64_t span = tiling.last_block - tiling.first_block;
+  const int64_t plane_blocks = std::max<int64_t>(plane_stride / kPixelBlock, 1);
+  const int64_t addressable = (kLargestBlock - span) / plane_blocks + 1;
   const int64_t read_bytes =
       (tiling.tile_blocks + span) * kPixelBlock * static_cast<int64_t>(sizeof(float));
-  const int64_t slice_bytes = tiling.tile_blocks > kNarrowTile ? kSliceBytes : kNarrowSliceBytes;
-  const int64_t cached = std::max<int64_t>(1, slice_bytes / read_bytes);
-  const int64_t size = balanced(planes, std::min(addressable, cached));
-  tiling.slice_begin = {0};
-  while (tiling.slice_begin.back() < planes) {
-    tiling.slice_begin.push_back(std::min(planes, tiling.slice_begin.back() + size));
-  }
-  return {};
+  // Starting a run costs as much as adding up some blocks, of which it should have many more: by
+  // measurement so many.
+  const double least_blocks = std::max(135.0, 60 + 7 * static_cast<double>(tiling.tile_blocks));
+  const double blocks = taps_per_run * static_cast<double>(tiling.tile_blocks);
+  const auto wanted = static_cast<int64_t>(static_cast<double>(planes) *
+                                           std::min(1.0, least_blocks / std::max(blocks, 1.0)));
+  const int64_t least = std::max<int64_t>(1, kLeastSliceBytes / read_bytes);
+  const int64_t most = std::max<int64_t>(1, kMostSliceBytes / read_bytes);
+  const int64_t size = balanced(planes, std::min(addressable, std::clamp(wanted, least, most)));
+  std::vector<int64_t> begin = {0};
+  while (begin.back() < planes) begin.push_back(std::min(planes, begin.back() + size));
+  return begin;
 }
 
 ConvTiling plan_product_tiling(int64_t blocks, int64_t max_tile_blocks) {

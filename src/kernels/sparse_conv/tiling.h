@@ -22,7 +22,7 @@ namespace strata::kernels {
 struct ConvTiling {
   /// Blocks of a narrow tile. Without shifts, narrow tiles and deep slices write fewer sums than
   /// wide tiles and flat slices do.
-  static constexpr int64_t kNarrowTile = 7;
+  static constexpr int64_t kNarrowTile = 9;
 
   /// Where a tap goes: its index into `shifts` and the blocks that it is off.
   struct Place {
@@ -30,17 +30,15 @@ struct ConvTiling {
     int64_t block = 0;
   };
 
-  int64_t tile_blocks = 1;           ///< output blocks of one tile
-  bool overhang = false;             ///< tiles sum one spare block
-  int64_t run_multiple = 1;          ///< as SparseConvArguments::run_multiple
-  std::vector<int32_t> shifts;       ///< as SparseConvArguments::shifts
-  int64_t first_block = 0;           ///< least block of a tap, at most 0
-  int64_t last_block = 0;            ///< largest, at least 0
-  int64_t least_offset = 0;          ///< of a tap in floats, at most 0
-  int64_t largest_offset = 0;        ///< at least 0
-  std::vector<int64_t> slice_begin;  ///< [slice + 1]: planes of one group
+  int64_t tile_blocks = 1;      ///< output blocks of one tile
+  bool overhang = false;        ///< tiles sum one spare block
+  int64_t run_multiple = 1;     ///< as SparseConvArguments::run_multiple
+  std::vector<int32_t> shifts;  ///< as SparseConvArguments::shifts
+  int64_t first_block = 0;      ///< least block of a tap, at most 0
+  int64_t last_block = 0;       ///< largest, at least 0
+  int64_t least_offset = 0;     ///< of a tap in floats, at most 0
+  int64_t largest_offset = 0;   ///< at least 0
 
-  [[nodiscard]] int64_t slices() const { return static_cast<int64_t>(slice_begin.size()) - 1; }
   /// `offset` in floats within a plane must be one of the geometry that the tiling was made for.
   [[nodiscard]] Place place(int64_t offset) const;
   /// Floats before the first pixel of a plane where its first block is that a tap can name.
@@ -59,12 +57,18 @@ struct ConvTiling {
 int64_t choose_pitch(const ConvGeometry& geometry, int64_t height, int64_t least_pitch,
                      int64_t max_tile_blocks);
 
-/// Everything but the slices. `max_tile_blocks` is SparseConvKernel::tile_blocks, at least 2.
+/// `max_tile_blocks` is SparseConvKernel::tile_blocks, at least 2.
 ConvTiling plan_tiling(const ConvGeometry& geometry, int64_t pitch, int64_t max_tile_blocks);
 
-/// Cuts the `planes` of one group, `plane_stride` floats apart, into slices. Errors: a plane so
-/// large that its taps do not fit the 16 bits of TapLists::blocks.
-Status slice_planes(ConvTiling& tiling, int64_t planes, int64_t plane_stride);
+/// Errors: taps of one plane so far apart that they do not fit the 16 bits of TapLists::blocks.
+Status check_taps(const ConvTiling& tiling);
+
+/// Cuts the `planes` of one group, `plane_stride` floats apart, into slices: where these begin,
+/// [slice + 1]. With few taps a slice is larger than what stays in the first-level cache, for
+/// starting a run would cost more than what it saves. `taps_per_run`: on average, were there one
+/// slice.
+std::vector<int64_t> slice_planes(const ConvTiling& tiling, int64_t planes, int64_t plane_stride,
+                                  double taps_per_run);
 
 /// The tiling of a matrix product over a batch: every input feature is a plane of `blocks` blocks.
 ConvTiling plan_product_tiling(int64_t blocks, int64_t max_tile_blocks);

@@ -1,0 +1,171 @@
+// See tap_weights.h.
+#include "runtime/tap_weights.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+namespace strata::runtime {
+namespace {
+
+using kernels::kPixelBlock;
+
+/// Up to so many taps, every level has a list of its own, which is walked as if the level were
+/// alone. More taps are streamed and take memory: every increment has a list.
+constexpr int64_t kMostTapsTwice = 1 << 15;
+
+/// The places of the taps of one list.
+class Places {
+ public:
+  Places(const MatrixShape& shape, const TapGeometry& geometry,
+         const std::vector<int64_t>& slice_begin)
+      : shape_(shape),
+        geometry_(geometry),
+        shifts_(static_cast<int64_t>(geometry.tiling.shifts.size())) {
+    const auto slices = static_cast<int64_t>(slice_begin.size()) - 1;
+    for (int64_t slice = 0; slice < slices; ++slice) {
+      const auto at = static_cast<size_t>(slice);
+      for (int64_t plane = slice_begin[at]; plane < slice_begin[at + 1]; ++plane) {
+        slice_.push_back(slice);
+        first_plane_.push_back(slice_begin[at]);
+      }
+    }
+  }
+
+  /// Of a weight; none if it sees nothing.
+  [[nodiscard]] int64_t run(uint32_t position) const {
+    const TapColumn& column = geometry_.columns[static_cast<size_t>(shape_.column(position))];
+    if (column.plane == TapColumn::kNowhere) return TapColumn::kNowhere;
+    const int64_t slice = slice_[static_cast<size_t>(column.plane)];
+    return (slice * shape_.rows + shape_.row(position)) * shifts_ + column.shift;
+  }
+  [[nodiscard]] uint16_t block(uint32_t position) const {
+    const TapColumn& column = geometry_.columns[static_cast<size_t>(shape_.column(position))];
+    const int64_t plane = column.plane - first_plane_[static_cast<size_t>(column.plane)];
+    return static_cast<uint16_t>(plane * (geometry_.plane_stride / kPixelBlock) + column.block);
+  }
+
+ private:
+  const MatrixShape& shape_;
+  const TapGeometry& geometry_;
+  int64_t shifts_;
+  std::vector<int64_t> slice_;        ///< [plane]
+  std::vector<int64_t> first_plane_;  ///< [plane]: of its slice
+};
+
+}  // namespace
+
+Result<TapWeights> TapWeights::pack(const MatrixShape& shape, const TapGeometry& geometry,
+                                    std::span<const sparse::Increment* const> increments,
+                                    const std::string& purpose) {
+  TapWeights packed;
+  packed.rows_ = shape.rows;
+  packed.shifts_ = static_cast<int64_t>(geometry.tiling.shifts.size());
+  const size_t levels = increments.size();
+  std::vector<double> taps;  // [level] per run, were there one slice
+  int64_t total = 0;
+  for (const sparse::Increment* increment : increments) {
+    total += static_cast<int64_t>(increment->positions.size());
+    taps.push_back(static_cast<double>(total) / static_cast<double>(shape.rows * packed.shifts_));
+  }
+  const size_t most_lists = kernels::kMostTapLists;
+  packed.alone_ = total <= kMostTapsTwice || levels <= 1 ? levels
+                  : levels > most_lists                  ? levels - most_lists + 1
+                                                         : 1;
+  for (size_t level = 0; level < packed.alone_; ++level) {
+    // Levels that share slices get what is in between.
+    const size_t sharing = level + 1 < packed.alone_ ? 1 : levels - level;
+    double product = 1;
+    for (size_t k = level; k < level + sharing; ++k) product *= taps[k];
+    packed.slices_.push_back(
+        kernels::slice_planes(geometry.tiling, geometry.planes, geometry.plane_stride,
+                              std::pow(product, 1.0 / static_cast<double>(sharing))));
+  }
+  // Counts the taps of each run, then turns counts into places.
+  const auto multiple = static_cast<uint32_t>(geometry.tiling.run_multiple);
+  const auto round_up = [multiple](uint32_t count) {
+    return (count + multiple - 1) / multiple * multiple;
+  };
+  const auto first_increment = [&](size_t list) { return list < packed.alone_ ? 0 : list; };
+  std::vector<Places> places;                       // [slicing]
+  std::vector<std::vector<uint32_t>> next(levels);  // [list][run]: where the next tap goes
+  uint32_t end = 0;
+  for (size_t list = 0; list < levels; ++list) {
+    const std::vector<int64_t>& slices = packed.slices(static_cast<int>(list));
+    if (list < packed.alone_) places.emplace_back(shape, geometry, slices);
+    const auto runs = static_cast<size_t>(packed.rows_ * packed.shifts_) * (slices.size() - 1);
+    next[list].resize(runs);
+    for (size_t k = first_increment(list); k <= list; ++k) {
+      for (const uint32_t position : increments[k]->positions) {
+        const int64_t run = places.back().run(position);
+        if (run != TapColumn::kNowhere) ++next[list][static_cast<size_t>(run)];
+      }
+    }
+    STRATA_ASSIGN_OR_RETURN(auto begin, AlignedBuffer<uint32_t>::create(runs + 1, purpose));
+    for (size_t run = 0; run < runs; ++run) {
+      begin[run] = end;
+      end += round_up(next[list][run]);
+      next[list][run] = begin[run];
+    }
+    begin[runs] = end;
+    packed.run_begin_.push_back(std::move(begin));
+  }
+  STRATA_ASSIGN_OR_RETURN(packed.weights_, AlignedBuffer<float>::create(end, purpose));
+  STRATA_ASSIGN_OR_RETURN(packed.blocks_, AlignedBuffer<uint16_t>::create(end, purpose));
+  for (size_t list = 0; list < levels; ++list) {
+    const Places& where = places[packed.slicing_of(static_cast<int>(list))];
+    for (size_t k = first_increment(list); k <= list; ++k) {
+      for (size_t i = 0; i < increments[k]->positions.size(); ++i) {
+        const uint32_t position = increments[k]->positions[i];
+        const int64_t run = where.run(position);
+        if (run == TapColumn::kNowhere) continue;
+        const uint32_t place = next[list][static_cast<size_t>(run)]++;
+        packed.weights_[place] = increments[k]->values[i];
+        packed.blocks_[place] = where.block(position);
+      }
+    }
+    // What makes up for a multiple reads where the tap before it does.
+    for (const uint32_t after : next[list]) {
+      for (uint32_t i = after; i % multiple != 0; ++i) packed.blocks_[i] = packed.blocks_[i - 1];
+    }
+  }
+  return packed;
+}
+
+kernels::TapLists TapWeights::taps(int level, int64_t slice) const {
+  kernels::TapLists taps;
+  taps.weights = weights_.data();
+  taps.blocks = blocks_.data();
+  const size_t slicing = slicing_of(level);
+  const int64_t first_run = slice * rows_ * shifts_;
+  taps.count = 0;
+  for (size_t list = slicing; list <= static_cast<size_t>(level); ++list) {
+    const uint32_t* begin = run_begin_[list].data() + first_run;
+    taps.lists[static_cast<size_t>(taps.count++)] = {begin, begin + 1};
+  }
+  return taps;
+}
+
+size_t TapWeights::bytes() const {
+  size_t bytes = weights_.bytes() + blocks_.bytes();
+  for (const auto& begin : run_begin_) bytes += begin.bytes();
+  for (const auto& slices : slices_) bytes += slices.capacity() * sizeof(int64_t);
+  return bytes;
+}
+
+void TapWeights::keep_levels(size_t level_count) {
+  if (run_begin_.size() <= level_count) return;
+  run_begin_.resize(level_count);
+  if (slices_.size() > level_count) slices_.resize(level_count);
+  const size_t end = run_begin_.back()[run_begin_.back().size() - 1];
+  // Without memory for smaller copies the large ones stay.
+  auto weights = AlignedBuffer<float>::create(end, "fewer weights");
+  auto blocks = AlignedBuffer<uint16_t>::create(end, "fewer weights");
+  if (!weights.ok() || !blocks.ok()) return;
+  std::copy_n(weights_.data(), end, weights->data());
+  std::copy_n(blocks_.data(), end, blocks->data());
+  weights_ = std::move(weights).value();
+  blocks_ = std::move(blocks).value();
+}
+
+}  // namespace strata::runtime

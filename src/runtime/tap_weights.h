@@ -1,0 +1,74 @@
+// The weights of one step as lists of taps, for those of its levels that run sparse: run after run,
+// sorted by slice, row and shift (see kernels/sparse_conv). A level is which lists the kernel
+// walks, so changing it costs nothing.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/aligned_buffer.h"
+#include "core/status.h"
+#include "kernels/sparse_conv/sparse_conv.h"
+#include "kernels/sparse_conv/tiling.h"
+#include "runtime/matrix_shape.h"
+#include "sparse/nested.h"
+
+namespace strata::runtime {
+
+/// Where the taps of one weight column go.
+struct TapColumn {
+  static constexpr int64_t kNowhere = -1;
+
+  int64_t plane = kNowhere;  ///< of its group; kNowhere for taps that see nothing but padding
+  int64_t block = 0;         ///< from the first that a tap can name in the plane
+  int64_t shift = 0;         ///< index into ConvTiling::shifts
+};
+
+/// What the runs of a matrix depend on besides its weights.
+struct TapGeometry {
+  const kernels::ConvTiling& tiling;
+  std::vector<TapColumn> columns;
+  int64_t planes = 0;        ///< of one group
+  int64_t plane_stride = 0;  ///< floats from plane to plane
+};
+
+class TapWeights {
+ public:
+  TapWeights() = default;
+  /// Of as many levels as there are increments. Errors: no memory.
+  static Result<TapWeights> pack(const MatrixShape& shape, const TapGeometry& geometry,
+                                 std::span<const sparse::Increment* const> increments,
+                                 const std::string& purpose);
+
+  /// Planes of a group at which the slices of a level begin, [slice + 1].
+  [[nodiscard]] const std::vector<int64_t>& slices(int level) const {
+    return slices_[slicing_of(level)];
+  }
+  [[nodiscard]] kernels::TapLists taps(int level, int64_t slice) const;
+
+  [[nodiscard]] size_t bytes() const;
+  /// Frees the levels from `level_count` on.
+  void keep_levels(size_t level_count);
+
+ private:
+  /// Index into slices_.
+  [[nodiscard]] size_t slicing_of(int level) const {
+    return std::min(static_cast<size_t>(level), alone_ - 1);
+  }
+
+  int64_t rows_ = 0;
+  int64_t shifts_ = 1;
+  /// So many of the sparsest levels have one list each, with all that they run. A level above has
+  /// the list of the last of them and one per increment that came since.
+  size_t alone_ = 1;
+  AlignedBuffer<float> weights_;                    ///< [tap], list after list
+  AlignedBuffer<uint16_t> blocks_;                  ///< [tap]
+  std::vector<AlignedBuffer<uint32_t>> run_begin_;  ///< [list = level][run + 1]
+  std::vector<std::vector<int64_t>> slices_;        ///< [level] of those: as slices()
+};
+
+}  // namespace strata::runtime
