@@ -26,6 +26,7 @@ import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const TOLERANCE = 1e-4;
+const OTHER_SETTINGS = [{ graphOptimizationLevel: "disabled" }, { graphOptimizationLevel: "basic" }];
 const root = fileURLToPath(new URL("..", import.meta.url));
 const strata = join(root, "build/release/tools/strata/strata");
 const levelOutputs = join(root, "build/release/bench/strata_level_outputs");
@@ -82,7 +83,8 @@ async function compare(model, graph, level, onnx) {
   const words = ["--graph", graph.name, ...sizes];
   // The dense network's export may have been simplified by the engine; we compare plain arithmetic.
   const session = await ort.InferenceSession.create(onnx);
-  const result = { difference: 0, sameTop: true, ours: 0, theirs: 0 };
+  const others = [];  // the same engine with other settings, made when a level needs them
+  const result = { difference: 0, sameTop: true, ours: 0, theirs: 0, itself: 0 };
   const floats = graph.outputs.filter((output) => output.type === "float32");
   const nameOf = (output) =>
     session.outputNames.includes(output.name) ? output.name : session.outputNames[graph.outputs.indexOf(output)];
@@ -96,6 +98,16 @@ async function compare(model, graph, level, onnx) {
       feeds[session.inputNames.includes(name) ? name : session.inputNames[i]] = new ort.Tensor(type, values, shape);
     });
     const theirs = await session.run(feeds);
+    const far = floats.some((output, i) => !(distance(ours[sample][i], theirs[nameOf(output)].data) <= TOLERANCE));
+    if (far && others.length === 0) {
+      for (const settings of OTHER_SETTINGS) others.push(await ort.InferenceSession.create(onnx, settings));
+    }
+    for (const other of far ? others : []) {
+      const again = await other.run(feeds);
+      for (const output of floats) {
+        result.itself = Math.max(result.itself, distance(again[nameOf(output)].data, theirs[nameOf(output)].data));
+      }
+    }
     floats.forEach((output, i) => {
       const expected = theirs[nameOf(output)].data;
       const actual = ours[sample][i];
@@ -121,19 +133,20 @@ async function compare(model, graph, level, onnx) {
       }
     });
   }
-  await session.release?.();
+  for (const made of [session, ...others]) await made.release?.();
   return result;
 }
 
 const factsOf = (model) => JSON.parse(run(levelOutputs, [model, ...sizes]));
 
 let compared = 0;
-function tell(name, what, { difference, sameTop, ours, theirs }) {
+function tell(name, what, { difference, sameTop, ours, theirs, itself }) {
   const near = difference <= TOLERANCE;  // NaN is a difference too
-  const equal = sameTop && (near || ours <= theirs);
+  // Where the engine is as far from itself, or farther from the truth than we are, it is no measure.
+  const equal = sameTop && (near || difference <= itself || ours <= theirs);
   if (!equal) process.exitCode = 1;
   compared++;
-  const truth = near ? "" : ` (to double precision: ours ${ours.toExponential(2)}, ONNX Runtime ${theirs.toExponential(2)})`;
+  const truth = near ? "" : ` (to double precision: ours ${ours.toExponential(2)}, ONNX Runtime ${theirs.toExponential(2)}; ONNX Runtime to itself with other optimisations ${itself.toExponential(2)})`;
   console.log(`${name}, ${what}: largest relative difference ${difference.toExponential(2)}${truth}, ` +
               `${sameTop ? "same" : "OTHER"} top-1, ${equal ? "equal" : "DIFFERENT"}`);
 }
