@@ -10,6 +10,7 @@
 
 #include "format/writer.h"
 #include "interop/onnx_import.h"
+#include "tools/strata/heap.h"
 #include "tools/strata/import_options.h"
 #include "tools/strata/inspection.h"
 #include "tools/strata/machine.h"
@@ -115,6 +116,7 @@ class CompressVerb : public Verb {
     check_usage();
     check_output(output_, {{file_}});
 #ifdef STRATA_TORCH_VERSION
+    if (tuning_) keep_freed_memory();
     compress(console);
 #else
     static_cast<void>(console);

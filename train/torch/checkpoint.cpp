@@ -66,9 +66,12 @@ std::map<std::string, std::string> keys_of(const std::string& toml) {
 void check_recipe(const std::string& path, const std::string& stored, const std::string& current) {
   const auto was = keys_of(stored);
   const auto is = keys_of(current);
-  const auto value = [](const auto& keys, const std::string& key) {
-    const auto found = keys.find(key);
-    return found == keys.end() ? std::string("nothing") : found->second;
+  // An older build may not have known a key: it did what is the default since.
+  const auto defaults = keys_of(to_toml(Recipe()));
+  const auto value = [&](const auto& keys, const std::string& key) {
+    if (const auto found = keys.find(key); found != keys.end()) return found->second;
+    const auto usual = defaults.find(key);
+    return usual == defaults.end() ? std::string("nothing") : usual->second;
   };
   auto all = was;
   all.insert(is.begin(), is.end());

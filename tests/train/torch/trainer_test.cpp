@@ -11,6 +11,8 @@
 #include "small_training.h"
 #include "train/data/dataset.h"
 #include "train/data/normalisation.h"
+#include "train/error.h"
+#include "train/torch/checkpoint.h"
 
 namespace strata::train {
 namespace {
@@ -213,6 +215,23 @@ TEST_F(Training, RefusesACheckpointOfAnotherRecipeOrOtherData) {
   EXPECT_NE(failure(same).find("its run had other training data"), std::string::npos);
   testing::write_small_images(data());
   EXPECT_EQ(train(same).steps, 30);
+}
+
+TEST_F(Training, TakesKeysThatAnOlderBuildDidNotKnowForTheirDefaults) {
+  const std::string path = (output().parent_path() / "older.ckpt").string();
+  const auto without = [](std::string toml, const std::string& line) {
+    const size_t at = toml.find(line);
+    EXPECT_NE(at, std::string::npos) << toml;
+    return toml.erase(at, line.size());
+  };
+  const std::string usual = to_toml(Recipe());
+  const auto no_state = [](const StateVisitor&) {};
+  write_checkpoint(path, {without(usual, "label_smoothing = 0\n"), 1, 2, 3}, no_state);
+  EXPECT_EQ(read_checkpoint(path, {usual, 1, 0, 0}, no_state).steps_done, 2);
+
+  Recipe other;
+  other.optimizer.label_smoothing = 0.25;
+  EXPECT_THROW((void)read_checkpoint(path, {to_toml(other), 1, 0, 0}, no_state), Error);
 }
 
 TEST_F(Training, RefusesADamagedCheckpoint) {
