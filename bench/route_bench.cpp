@@ -121,7 +121,8 @@ void BM_LearnAllowance(benchmark::State& state) {
     benchmark::DoNotOptimize(learner.allowance(busyness, kWanted));
     learner.begin_inference(0, deadline_ns, 1);
     for (int step = 0; step < kSteps; ++step) {
-      learner.observe_step(profile, step, 1.1, 1, slowdowns[next] * profile.step_ns(step, 1));
+      learner.observe_step(profile, step, {1.1, 1.2}, 1,
+                           slowdowns[next] * profile.step_ns(step, 1));
       next = next + 1 == slowdowns.size() ? 0 : next + 1;
     }
     learner.end_inference(profile, busyness, kWanted, false);

@@ -44,6 +44,12 @@ size_t AllowanceLearner::state_of(double busyness) {
   return state;
 }
 
+Allowance AllowanceLearner::allowance_at(size_t index) {
+  const size_t pair = index % kPairs;
+  return {kSlowness[pair / kHiccup.size()], kHiccup[pair % kHiccup.size()],
+          index < kPairs ? Forecast::kFiltered : Forecast::kSmoothed};
+}
+
 void AllowanceLearner::begin_inference(double elapsed_ns, double deadline_ns, int highest) {
   steps_.clear();
   highest_ = highest;
@@ -52,20 +58,20 @@ void AllowanceLearner::begin_inference(double elapsed_ns, double deadline_ns, in
   complete_ = std::isfinite(elapsed_ns) && std::isfinite(deadline_ns);
 }
 
-void AllowanceLearner::observe_step(const Profile& profile, int place, double slowdown, int level,
-                                    double observed_ns) {
+void AllowanceLearner::observe_step(const Profile& profile, int place, const Slowdowns& slowdowns,
+                                    int level, double observed_ns) {
   complete_ = complete_ && steps_.size() < most_steps_ && std::isfinite(observed_ns);
   if (!complete_) return;
   const double highest_ns = profile.step_ns(place, highest_);
   const double slowed = observed_ns / profile.step_ns(place, level);
-  steps_.push_back({slowdown, highest_ns + profile.remaining_ns(place + 1, 0), slowed * highest_ns,
+  steps_.push_back({slowdowns, highest_ns + profile.remaining_ns(place + 1, 0), slowed * highest_ns,
                     slowed * profile.step_ns(place, 0),
                     profile.switch_metric(place, highest_, 0) - profile.metric(0)});
 }
 
-void AllowanceLearner::observe_rest(const Profile& profile, int place, double slowdown) {
+void AllowanceLearner::observe_rest(const Profile& profile, int place, const Slowdowns& slowdowns) {
   for (; place < profile.step_count(); ++place) {
-    observe_step(profile, place, slowdown, 0, slowdown * profile.step_ns(place, 0));
+    observe_step(profile, place, slowdowns, 0, slowdowns[0] * profile.step_ns(place, 0));
   }
 }
 
@@ -95,12 +101,13 @@ void AllowanceLearner::judge(const Profile& profile, Record& record) const {
   const bool avoidable = finish_ns_.front() <= deadline_ns_;
   const double reference = profile.total_ns(0);
   record.weight += weight_;
-  for (size_t slowness = 0; slowness < kSlowness.size(); ++slowness) {
+  for (size_t row = 0; row < kAllowances / kHiccup.size(); ++row) {
+    const Allowance allowed = allowance_at(row * kHiccup.size());
     // The larger the hiccup allowed for, the earlier the route falls.
     size_t hiccup = kHiccup.size();
     const auto fall = [&](size_t step, double metric) {
       --hiccup;
-      const size_t at = slowness * kHiccup.size() + hiccup;
+      const size_t at = row * kHiccup.size() + hiccup;
       if (avoidable && finish_ns_[step] > deadline_ns_) record.misses[at] += weight_;
       record.metric[at] += weight_ * metric;
     };
@@ -108,7 +115,8 @@ void AllowanceLearner::judge(const Profile& profile, Record& record) const {
     for (size_t i = 0; i < steps_.size() && hiccup > 0; ++i) {
       const Step& step = steps_[i];
       const double spare =
-          (deadline_ns_ - elapsed) / step.slowdown - (1 + kSlowness[slowness]) * step.planned_ns;
+          (deadline_ns_ - elapsed) / step.slowdowns[static_cast<size_t>(allowed.forecast)] -
+          (1 + allowed.slowness) * step.planned_ns;
       while (hiccup > 0 && kHiccup[hiccup - 1] * reference > spare) fall(i, step.metric);
       elapsed += step.highest_ns;
     }
@@ -133,8 +141,7 @@ std::optional<Allowance> AllowanceLearner::allowance(double busyness, double wan
   const double asked = control_.asked(wanted);
   if (since_choice_ >= kChoiceEvery || chosen_for_ != asked) choose(asked);
   if (!has_choice_) return std::nullopt;
-  const size_t chosen = choice_[state_of(busyness)];
-  return Allowance{kSlowness[chosen / kHiccup.size()], kHiccup[chosen % kHiccup.size()]};
+  return allowance_at(choice_[state_of(busyness)]);
 }
 
 AllowanceLearner::Choice AllowanceLearner::best_at_price(double price) const {

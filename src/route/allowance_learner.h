@@ -41,12 +41,12 @@ class AllowanceLearner {
   /// Times since one origin; if the deadline is +infinity, the inference teaches nothing.
   /// `highest`: the level that the route may begin at.
   void begin_inference(double elapsed_ns, double deadline_ns, int highest);
-  /// `place`: the step in the profile; `slowdown`: believed before it; `level`: that it ran at.
-  void observe_step(const Profile& profile, int place, double slowdown, int level,
+  /// `place`: the step in the profile; `slowdowns`: believed before it; `level`: that it ran at.
+  void observe_step(const Profile& profile, int place, const Slowdowns& slowdowns, int level,
                     double observed_ns);
   /// What is left from `place` on, as if it had run and been as slow as is believed: for an
   /// inference that was given up there.
-  void observe_rest(const Profile& profile, int place, double slowdown);
+  void observe_rest(const Profile& profile, int place, const Slowdowns& slowdowns);
   /// With the busyness and the wanted share that allowance() was asked with.
   void end_inference(const Profile& profile, double busyness, double wanted, bool missed);
 
@@ -54,20 +54,20 @@ class AllowanceLearner {
 
  private:
   static constexpr int64_t kChoiceEvery = 16;
-  static constexpr std::array<double, 10> kSlowness = {-0.3, -0.2, -0.1, 0, 0.1,
-                                                       0.2,  0.35, 0.6,  1, 2};
-  static constexpr std::array<double, 10> kHiccup = {0, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2.5, 4};
-  static constexpr size_t kAllowances = kSlowness.size() * kHiccup.size();
+  static constexpr std::array<double, 8> kSlowness = {-0.3, -0.15, 0, 0.15, 0.35, 0.6, 1, 2};
+  static constexpr std::array<double, 8> kHiccup = {0, 0.15, 0.35, 0.6, 1, 1.6, 2.5, 4};
+  static constexpr size_t kPairs = kSlowness.size() * kHiccup.size();
+  static constexpr size_t kAllowances = 2 * kPairs;  ///< by each forecast
   /// Upper ends of the states of the machine, in busyness; the last one has none.
   static constexpr std::array<double, 3> kStateEnds = {0.03, 0.1, 0.25};
   static constexpr size_t kStates = kStateEnds.size() + 1;
 
   struct Step {
-    double slowdown;     // believed before
-    double planned_ns;   // profiled: this step at the highest level, the rest at the sparsest
-    double highest_ns;   // what it took there, or would have taken
-    double sparsest_ns;  // the same at the sparsest level
-    double metric;       // of a route that falls to the sparsest level here
+    Slowdowns slowdowns;  // believed before
+    double planned_ns;    // profiled: this step at the highest level, the rest at the sparsest
+    double highest_ns;    // what it took there, or would have taken
+    double sparsest_ns;   // the same at the sparsest level
+    double metric;        // of a route that falls to the sparsest level here
   };
   /// Sums over inferences, each of which weighs more than the one before.
   struct Record {
@@ -78,6 +78,7 @@ class AllowanceLearner {
   using Choice = std::array<size_t, kStates>;  ///< an allowance per state
 
   static size_t state_of(double busyness);
+  [[nodiscard]] static Allowance allowance_at(size_t index);
   /// Adds to the sums what each allowance would have made of the inference.
   void judge(const Profile& profile, Record& record) const;
   void weigh_more(double wanted);

@@ -125,7 +125,8 @@ class Server {
     }
     for (int step = 0; step < steps; ++step) {
       point.step = step;
-      estimate.slowdown = belief_.slowdown();
+      const Slowdowns believed = belief_.slowdowns();
+      estimate.slowdown = believed[static_cast<size_t>(estimate.forecast())];
       const Decision decision = policy_.decide(profile_, estimate, point);
       if (decision.give_up) {
         result->gave_up = true;
@@ -137,7 +138,7 @@ class Server {
           truth_.step_ns(step, decision.level) * static_cast<double>(slowdowns[step]);
       belief_.observe_step(profile_.step_ns(step, decision.level), time);
       if (options_.policy.adaptive) {
-        learner_.observe_step(profile_, step, estimate.slowdown, decision.level, time);
+        learner_.observe_step(profile_, step, believed, decision.level, time);
       }
       point.elapsed_ns += time;
       point.level = decision.level;
@@ -151,7 +152,7 @@ class Server {
       return;
     }
     if (options_.policy.adaptive) {
-      if (result->gave_up) learner_.observe_rest(profile_, point.step, belief_.slowdown());
+      if (result->gave_up) learner_.observe_rest(profile_, point.step, belief_.slowdowns());
       learner_.end_inference(profile_, busyness, wanted, result->missed);
     }
     if (result->gave_up) {

@@ -33,6 +33,9 @@ constexpr double kCalmRise = 1.0 / 512;
 constexpr double kCalmFall = 1.0 / 32;
 constexpr double kBusy = 0.13976194237515863;  // log(1.15)
 
+/// Of a sparsest inference: the weight of the last inferences in the smoothed slowdown.
+constexpr double kSmoothing = 0.5;
+
 constexpr double kOptimism = 0.2231435513142097;  // log(1.25)
 constexpr int kMostDoublings = 8;
 
@@ -102,11 +105,14 @@ void SlowdownBelief::begin_inference(double reference_ns) {
   log_slowdown_at_begin_ = log_slowdown_;
   share_sum_ = share_log_sum_ = share_log_square_sum_ = 0;
   filtered_steps_ = 0;
+  begin_smoothing();
   variance_ = std::min(variance_ + process_variance_, kMostVariance);
 }
 
 void SlowdownBelief::observe_step(double profiled_ns, double observed_ns) {
   if (!usable(profiled_ns) || !(observed_ns >= 0) || !std::isfinite(observed_ns)) return;
+  smoothed_profiled_ += profiled_ns;
+  smoothed_observed_ += observed_ns;
   if (observations_.size() < step_capacity_) {
     observations_.push_back({slowdown_, profiled_ns, observed_ns});
   }
@@ -174,11 +180,13 @@ void SlowdownBelief::record(double remaining_profiled_ns, double remaining_ns) {
   }
 }
 
-double SlowdownBelief::busyness() const {
+double SlowdownBelief::recent_log_slowdown() const {
   const auto [a, b, c] = recent_;
   const double middle = std::max(std::min(a, b), std::min(std::max(a, b), c));
-  return (a + middle) / 2 - calm_log_slowdown_;
+  return (a + middle) / 2;
 }
+
+double SlowdownBelief::busyness() const { return recent_log_slowdown() - calm_log_slowdown_; }
 
 MachineState SlowdownBelief::state() const {
   return busyness() > kBusy ? MachineState::kBusy : MachineState::kCalm;
@@ -203,9 +211,15 @@ void SlowdownBelief::adapt_busyness() {
   }
 }
 
+void SlowdownBelief::begin_smoothing() {
+  smoothed_profiled_ = kSmoothing * reference_ns_;
+  smoothed_observed_ = smoothed_profiled_ * std::exp(recent_log_slowdown());
+}
+
 void SlowdownBelief::finish() {
   adapt_variances();
   adapt_busyness();
+  begin_smoothing();
   observations_.clear();
   filtered_steps_ = 0;
 }

@@ -36,11 +36,19 @@ struct Margins {
   bool extrapolated = true;                      ///< see Margin
 };
 
+/// Two ways to expect the slowdown of what is left.
+enum class Forecast : uint8_t {
+  kFiltered = 0,  ///< SlowdownBelief::slowdown(): believes in a burst within a few steps
+  kSmoothed = 1,  ///< SlowdownBelief::smoothed_slowdown(): a hiccup counts as the time it took
+};
+using Slowdowns = std::array<double, 2>;  ///< [Forecast]
+
 /// What a router adds to the profiled time R of what is left: slowness * R + hiccup * (profiled
-/// time of the sparsest inference), before all is scaled by the slowdown.
+/// time of the sparsest inference), before all is scaled by the slowdown that the forecast gives.
 struct Allowance {
   double slowness = 0;  ///< above -1
   double hiccup = 0;    ///< >= 0
+  Forecast forecast = Forecast::kFiltered;
 };
 
 /// All that a policy needs to know of a belief: a value, refreshed at every route point.
@@ -48,9 +56,12 @@ struct Estimate {
   double slowdown = 1;   ///< observed time / profiled time, expected from now on
   double deviation = 0;  ///< standard deviation of the log of a whole inference's slowdown
   std::array<double, kMarginShapes> margins{};  ///< Margins::relative for the wanted probability
-  std::optional<Allowance> allowance =
-      std::nullopt;  ///< if there is one, it counts, not the margins
+  /// If there is one, it counts, and not the margins; `slowdown` is by its forecast then.
+  std::optional<Allowance> allowance = std::nullopt;
 
+  [[nodiscard]] Forecast forecast() const {
+    return allowance ? allowance->forecast : Forecast::kFiltered;
+  }
   /// Expected time of `profiled_ns` of work.
   [[nodiscard]] double expected_ns(double profiled_ns) const { return slowdown * profiled_ns; }
   /// Time that `profiled_ns` of work exceeds at most with the wanted probability.
@@ -127,6 +138,10 @@ class SlowdownBelief {
   void reset();
 
   [[nodiscard]] double slowdown() const { return slowdown_; }
+  /// Observed time / profiled time of this inference so far and, with the weight of half an
+  /// inference, of the last ones.
+  [[nodiscard]] double smoothed_slowdown() const { return smoothed_observed_ / smoothed_profiled_; }
+  [[nodiscard]] Slowdowns slowdowns() const { return {slowdown(), smoothed_slowdown()}; }
   /// Standard deviation of the log of the next whole inference's slowdown, measurement noise
   /// included (normal approximation, used by the per-request policy only).
   [[nodiscard]] double deviation() const;
@@ -162,6 +177,8 @@ class SlowdownBelief {
   void filter_step(double log_ratio, double share);
   void adapt_variances();
   void adapt_busyness();
+  void begin_smoothing();
+  [[nodiscard]] double recent_log_slowdown() const;
   void record(double remaining_profiled_ns, double remaining_ns);
   void finish();
 
@@ -170,7 +187,9 @@ class SlowdownBelief {
   std::vector<Observation> observations_;  // of the running inference; capacity fixed by create()
   size_t step_capacity_ = 0;
   double reference_ns_ = 1;
-  double slowdown_ = 1;             // exp(log_slowdown_)
+  double slowdown_ = 1;  // exp(log_slowdown_)
+  double smoothed_profiled_ = 1;
+  double smoothed_observed_ = 1;
   std::array<double, 3> recent_{};  // log slowdowns of whole inferences, the last one first
   double calm_log_slowdown_ = 0;
   double log_slowdown_ = 0;          // state of the filter

@@ -155,7 +155,8 @@ Router::Next Router::choose(size_t step, size_t place) {
   record = {};
   place_ = static_cast<int>(place);
   if (profile_) {
-    estimate_.slowdown = belief_->slowdown();
+    slowdowns_ = belief_->slowdowns();
+    estimate_.slowdown = slowdowns_[static_cast<size_t>(estimate_.forecast())];
     const route::RoutePoint point{place_, level_, elapsed_ns_, report_.deadline_ns - reserve_ns_,
                                   nullptr};
     const route::Decision decision = policy_->decide(*profile_, estimate_, point);
@@ -187,7 +188,7 @@ void Router::after_step(size_t step, int64_t now_ns) {
     const double observed_ns = records_[step].observed_ns;
     belief_->observe_step(profile_->step_ns(place_, level_), observed_ns);
     if (learning_) {
-      learner_.observe_step(*profile_, place_, estimate_.slowdown, level_, observed_ns);
+      learner_.observe_step(*profile_, place_, slowdowns_, level_, observed_ns);
     }
   }
 }
@@ -211,7 +212,7 @@ Status Router::finish(Next end, int64_t now_ns) {
       if (refresh_) refresh_->observe(report_.steps, *profile_);
     } else if (!report_.steps.empty()) {
       if (end == Next::kGiveUp) {
-        if (learning_) learner_.observe_rest(*profile_, place_, belief_->slowdown());
+        if (learning_) learner_.observe_rest(*profile_, place_, belief_->slowdowns());
         learn();
         belief_->give_up_inference(profile_->remaining_ns(place_, 0));
       } else {

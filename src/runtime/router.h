@@ -91,6 +91,7 @@ class Router {
   const route::Policy* policy_ = nullptr;  ///< one of policies_
   const Cancellation* cancellation_ = nullptr;
   route::Estimate estimate_;
+  route::Slowdowns slowdowns_{};  ///< before the step at hand
   int level_ = 0;
   int place_ = 0;  ///< in the profile, of the step at hand
   int64_t now_ns_ = 0;

@@ -27,7 +27,7 @@ void teach(AllowanceLearner& learner, const Profile& profile, const std::vector<
   const int highest = profile.level_count() - 1;
   learner.begin_inference(0, deadline_ns, highest);
   for (int step = 0; step < profile.step_count(); ++step) {
-    learner.observe_step(profile, step, 1, highest,
+    learner.observe_step(profile, step, {1, 1}, highest,
                          slowdowns[static_cast<size_t>(step)] * profile.step_ns(step, highest));
   }
   learner.end_inference(profile, kCalm, wanted, false);
@@ -108,7 +108,7 @@ TEST(AllowanceLearner, KeepsStatesApart) {
   constexpr double kBusy = 0.5;
   const auto teach_busy = [&] {
     learner.begin_inference(0, 2100, 1);
-    for (int step = 0; step < 10; ++step) learner.observe_step(profile, step, 1, 1, 400);
+    for (int step = 0; step < 10; ++step) learner.observe_step(profile, step, {1, 1}, 1, 400);
     learner.end_inference(profile, kBusy, 0.01, false);
   };
   for (int i = 0; i < 200; ++i) {
@@ -126,8 +126,8 @@ TEST(AllowanceLearner, CountsWhatWasLeftOfAnInferenceThatWasGivenUp) {
   AllowanceLearner learner(10);
   for (int i = 0; i < 300; ++i) {
     learner.begin_inference(0, 2500, 1);
-    learner.observe_step(profile, 0, 2, 1, 400);
-    learner.observe_rest(profile, 1, 2);
+    learner.observe_step(profile, 0, {2, 2}, 1, 400);
+    learner.observe_rest(profile, 1, {2, 2});
     learner.end_inference(profile, kCalm, 0.01, false);
   }
   const Allowance allowance = learner.allowance(kCalm, 0.01).value();

@@ -240,6 +240,22 @@ TEST(SlowdownBelief, KnowsACalmMachineFromABusyOne) {
   EXPECT_EQ(belief.state(), MachineState::kCalm);  // it has become the usual
 }
 
+TEST(SlowdownBelief, SmoothsAHiccupByTheTimeThatItTook) {
+  SlowdownBelief belief = make_belief(10);
+  for (int i = 0; i < 50; ++i) infer(belief, 10, 1);
+  EXPECT_NEAR(belief.smoothed_slowdown(), 1, 1e-9);
+  belief.begin_inference(10 * kStepNs);
+  belief.observe_step(kStepNs, 7 * kStepNs);
+  // Half an inference of the last ones, and this step: 5 + 7 steps' time for 5 + 1.
+  EXPECT_NEAR(belief.smoothed_slowdown(), 2, 1e-9);
+  EXPECT_EQ(belief.slowdowns()[static_cast<size_t>(Forecast::kSmoothed)],
+            belief.smoothed_slowdown());
+  EXPECT_EQ(belief.slowdowns()[static_cast<size_t>(Forecast::kFiltered)], belief.slowdown());
+  belief.abandon_inference();
+  for (int i = 0; i < 3; ++i) infer(belief, 10, 3);
+  EXPECT_NEAR(belief.smoothed_slowdown(), 3, 1e-9);
+}
+
 TEST(SlowdownBelief, ABusyMachineNeedsNoMarginForTheBeginningOfABurst) {
   SlowdownBelief belief = make_belief(10);
   for (int i = 0; i < 20000; ++i) infer(belief, 10, i % 20 < 10 ? 1 : 2);
