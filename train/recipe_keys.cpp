@@ -79,9 +79,9 @@ const std::vector<Key>& recipe_keys() {
           "such as a dense one; empty begins with random weights."),
 
       KEY(data.dir, kAny,
-          "Directory of the data set (images or point clouds), the .npz file of a graph, or a "
-          "tab-separated file of "
-          "translations; `--data` overrides it."),
+          "Directory of the data set (images, point clouds or graphs), the .npz file of a graph, "
+          "or "
+          "a tab-separated file of translations; `--data` overrides it."),
       CHOICE(data.format, "Format of the data set; auto finds out by what the directory holds.",
              "auto", "folder", "cifar10", "idx"),
       KEY(data.convert, kAny,

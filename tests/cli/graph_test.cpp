@@ -1,4 +1,6 @@
-// A graph from training to timing, as a user drives it.
+// Graphs from training to timing, as a user drives it.
+#include <filesystem>
+
 #include "small_graph_bytes.h"
 #include "strata_process.h"
 
@@ -68,6 +70,42 @@ TEST_F(Graphs, TheirNodesAreClassified) {
   ASSERT_EQ(piped.exit_code, 0) << piped.err;
   EXPECT_EQ(json::parse(piped.out)["results"].size(), 120U);
   expect_error(strata({"classify", "g.strata", "graph.npz", "--nodes", "120"}), {"no node 120"});
+}
+
+TEST_F(Graphs, AFolderOfGraphsTeachesWhatHoldsForOthers) {
+  uint32_t seed = 1;
+  for (const char* name : {"train/a", "train/b", "val/a", "test/a", "test/b"}) {
+    const auto bytes = interop::testing::small_graph(seed, static_cast<int>(60 + 15 * seed));
+    const std::filesystem::path file = folder() / "graphs" / (std::string(name) + ".npz");
+    std::filesystem::create_directories(file.parent_path());
+    write_text(file, std::string(bytes.begin(), bytes.end()));
+    ++seed;
+  }
+  const json trained =
+      strata_json({"train", "gat.toml", "--data", "graphs", "-q", "-o", "g.strata"});
+  const json evaluated =
+      strata_json({"eval", "g.strata", "--data", "graphs", "--switch-points", "-q"});
+  EXPECT_EQ(evaluated["data"]["name"], "graphs");
+  EXPECT_EQ(evaluated["data"]["images"], 120 + 135);
+  for (size_t k = 0; k < 2; ++k) {
+    EXPECT_NEAR(evaluated["levels"][k]["value"].get<double>(),
+                trained["levels"][k]["value"].get<double>(), 1e-6);
+  }
+  const json limited =
+      strata_json({"eval", "g.strata", "--data", "graphs", "--limit", "200", "-q"});
+  EXPECT_EQ(limited["levels"][0]["images"], 200);
+  const json classified =
+      strata_json({"classify", "g.strata", "graphs/test/a.npz", "graphs/test/b.npz"})["results"];
+  EXPECT_EQ(classified.size(), 120U + 135U) << "whatever the number of nodes";
+  EXPECT_GT(strata_json({"bench", "g.strata", "--data", "graphs/test/b.npz", "--runs", "20",
+                         "-q"})["levels"][0]["p50_ms"]
+                .get<double>(),
+            0);
+  std::filesystem::remove_all(folder() / "graphs" / "val");
+  expect_error(strata({"train", "gat.toml", "--data", "graphs", "-q", "-o", "h.strata"}),
+               {"graphs/val", "holds no graphs", "train/, val/ and test/"});
+  EXPECT_EQ(strata_json({"eval", "g.strata", "--data", "graphs", "-q"})["data"]["images"], 255)
+      << "evaluation needs test/ alone";
 }
 
 TEST_F(Graphs, SaysWhichGraphAModelTakes) {

@@ -92,6 +92,17 @@ TEST_F(NodeGraphs, SelfLoopsAndRepeatedEdgesCountOnce) {
   EXPECT_EQ(graph.neighbours, (CompressedRows{{0, 2, 3, 4, 5}, {0, 1, 1, 2, 3}}));
 }
 
+TEST_F(NodeGraphs, LabelsAndSplitsMayBeAbsent) {
+  Arrays arrays = small_graph();
+  for (const char* name : {"train_idx", "val_idx", "test_idx"}) arrays.erase(name);
+  EXPECT_FALSE(load(arrays).has_splits());
+  arrays.erase("labels");
+  const NodeGraph graph = load(arrays);
+  EXPECT_EQ(graph.labels, std::vector<int32_t>(4, -1));
+  EXPECT_EQ(graph.classes, 0);
+  EXPECT_TRUE(load(small_graph()).has_splits());
+}
+
 TEST_F(NodeGraphs, SaysWhatIsWrongWithAnArray) {
   EXPECT_EQ(error("adj_indices", ints({1, 2, 0, 4})),
             "adj_indices' has an edge from node 2 to node 4, but there are nodes 0 to 3");
@@ -117,9 +128,11 @@ TEST_F(NodeGraphs, SaysWhatIsWrongWithAnArray) {
   EXPECT_EQ(error("train_idx", ints({3})), "train_idx' names node 3, which has no label");
   EXPECT_EQ(error("val_idx", ints({4})), "val_idx' names node 4, but there are nodes 0 to 3");
   EXPECT_EQ(error("test_idx", ints({})), "test_idx' names no node");
-  Arrays without = small_graph();
-  without.erase("labels");
-  EXPECT_THROW((void)load(without), Error);
+  for (const char* name : {"labels", "val_idx", "adj_indices"}) {
+    Arrays without = small_graph();
+    without.erase(name);
+    EXPECT_THROW((void)load(without), Error) << name;
+  }
 }
 
 TEST(PublicGraphs, AreReadWhereTheyAre) {

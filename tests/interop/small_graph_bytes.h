@@ -11,9 +11,9 @@
 
 namespace strata::interop::testing {
 
-/// 120 nodes of three classes: features hint at the class, edges join mostly equal ones.
-inline Blob small_graph(uint32_t seed = 1) {
-  constexpr int kNodes = 120;
+/// Nodes of three classes: features hint at the class, edges join mostly equal ones. A quarter of
+/// the nodes trains, a quarter validates, half of them test.
+inline Blob small_graph(uint32_t seed = 1, int node_count = 120) {
   constexpr int kFeatures = 30;
   std::mt19937 random(seed);
   const auto below = [&](int bound) {
@@ -24,11 +24,11 @@ inline Blob small_graph(uint32_t seed = 1) {
   std::vector<int32_t> feature_begins = {0};
   std::vector<int32_t> features;
   std::vector<int32_t> labels;
-  for (int node = 0; node < kNodes; ++node) {
+  for (int node = 0; node < node_count; ++node) {
     labels.push_back(node % 3);
     for (int e = 0; e < 4; ++e) {
-      const int any = below(kNodes);
-      edges.push_back(below(4) == 0 ? any : (any / 3 * 3 + node % 3) % kNodes);
+      const int any = below(node_count);
+      edges.push_back(below(4) == 0 ? any : (any / 3 * 3 + node % 3) % node_count);
     }
     begins.push_back(static_cast<int32_t>(edges.size()));
     std::vector<bool> has(kFeatures);
@@ -42,8 +42,8 @@ inline Blob small_graph(uint32_t seed = 1) {
   std::vector<int32_t> train;
   std::vector<int32_t> validation;
   std::vector<int32_t> test;
-  for (int node = 0; node < kNodes; ++node) {
-    (node < 30 ? train : node < 60 ? validation : test).push_back(node);
+  for (int node = 0; node < node_count; ++node) {
+    (node < node_count / 4 ? train : node < node_count / 2 ? validation : test).push_back(node);
   }
   const auto ints = [](const std::vector<int32_t>& values) {
     return npy("<i4", "(" + std::to_string(values.size()) + ",)", bytes_of(values));
@@ -52,7 +52,7 @@ inline Blob small_graph(uint32_t seed = 1) {
   return zip(
       {{"adj_indptr.npy", ints(begins), true},
        {"adj_indices.npy", ints(edges), true},
-       {"attr_shape.npy", npy("<i8", "(2,)", bytes_of<int64_t>({kNodes, kFeatures}))},
+       {"attr_shape.npy", npy("<i8", "(2,)", bytes_of<int64_t>({node_count, kFeatures}))},
        {"attr_indptr.npy", ints(feature_begins), true},
        {"attr_indices.npy", ints(features), true},
        {"attr_data.npy", npy("<f4", "(" + std::to_string(ones.size()) + ",)", bytes_of(ones))},

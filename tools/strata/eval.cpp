@@ -80,11 +80,12 @@ class EvalVerb : public Verb {
     app.add_option("FILE", file_, "The .strata file")->required();
     app.add_option(
            "--data", data_,
-           "Data set: image folders, CIFAR-10 binary, IDX, point clouds as ModelNet40 has them, or "
-           "the .npz file of a graph, whose test split is used; parallel text, without the ending "
-           "that names its language; or for any network an .npz file with 'x' (or the inputs by "
-           "name) and, for accuracy, 'y': without, every level is compared with the least sparse "
-           "one")
+           "Data set: image folders, CIFAR-10 binary, IDX, point clouds as ModelNet40 has them; "
+           "the "
+           ".npz file of a graph, whose test split is used, or a folder with such files in test/; "
+           "parallel text, without the ending that names its language; or for any network an .npz "
+           "file with 'x' (or the inputs by name) and, for accuracy, 'y': without, every level is "
+           "compared with the least sparse one")
         ->type_name("DIR")
         ->required();
     level_option_ = app.add_option("--level", level_, "Only this level")->type_name("K");

@@ -1,10 +1,13 @@
-// The nodes of one graph through a graph attention network: one inference answers for all of them,
-// the test nodes count.
+// The nodes of graphs through a graph attention network: one inference answers for all nodes of a
+// graph, the test nodes count.
 #include <algorithm>
+#include <deque>
+#include <utility>
 
 #include "tools/strata/evaluation.h"
 #include "tools/strata/node_inputs.h"
 #include "train/data/dataset.h"
+#include "train/data/node_graph_set.h"
 #include "train/error.h"
 
 namespace strata::cli {
@@ -14,57 +17,84 @@ class NodeEvaluator final : public Evaluator {
  public:
   NodeEvaluator(const std::shared_ptr<const format::Reader>& reader,
                 const EvaluationOptions& options)
-      : inputs_(options.data, *reader), limit_(options.limit) {
-    runtime::SessionOptions session;
-    session.threads = options.threads;
-    session.bindings = inputs_.bindings();
-    session_ = value_or_throw(runtime::Session::create(reader, session));
-    const graph::Shape& shape = session_->outputs().front().shape;
-    classes_ = static_cast<size_t>(shape[1].value());
-    logits_.resize(static_cast<size_t>(inputs_.graph().nodes) * classes_);
-    for (const int32_t node : inputs_.graph().test) {
-      labels_.push_back(inputs_.graph().labels[static_cast<size_t>(node)]);
+      : limit_(options.limit) {
+    data::NodeGraphSet set = data::load_test_graphs(options.data);
+    name_ = set.name;
+    for (size_t g = 0; g < set.graphs.size(); ++g) {
+      const data::NodeGraph& graph = set.graphs[g];
+      for (const int32_t node : set.test[g].nodes) {
+        samples_.push_back({g, node});
+        labels_.push_back(graph.labels[static_cast<size_t>(node)]);
+      }
     }
+    for (data::NodeGraph& graph : set.graphs) {
+      const NodeInputs& inputs = graphs_.emplace_back(std::move(graph), *reader).inputs;
+      runtime::SessionOptions session;
+      session.threads = options.threads;
+      session.bindings = inputs.bindings();
+      graphs_.back().session = value_or_throw(runtime::Session::create(reader, session));
+    }
+    classes_ = static_cast<size_t>(graphs_.front().session->outputs().front().shape[1].value());
   }
 
   [[nodiscard]] const std::vector<runtime::StepInfo>& steps() const override {
-    return session_->steps();
+    return graphs_.front().session->steps();
   }
-  [[nodiscard]] std::string data_name() const override { return inputs_.graph().name; }
+  [[nodiscard]] std::string data_name() const override { return name_; }
   [[nodiscard]] std::string sample_unit() const override { return "nodes"; }
   [[nodiscard]] int64_t sample_count(int64_t limit) const override {
     return static_cast<int64_t>(chosen(limit).size());
   }
 
   Figure measure(int64_t limit, std::span<const uint8_t> route, Progress& progress) override {
-    stop_if_interrupted();
-    const runtime::OutputView output(logits_);
-    throw_if_error(session_->run_route(inputs_.views(), {&output, 1}, route));
     const std::vector<int64_t> samples = chosen(limit);
     int64_t correct = 0;
-    for (const int64_t sample : samples) {
-      const auto node = static_cast<size_t>(inputs_.graph().test[static_cast<size_t>(sample)]);
-      const auto begin = logits_.begin() + static_cast<std::ptrdiff_t>(node * classes_);
+    std::vector<float> logits;
+    size_t answered = graphs_.size();  // the graph whose answers `logits` holds
+    for (const int64_t index : samples) {
+      const Sample& sample = samples_[static_cast<size_t>(index)];
+      if (sample.graph != answered) {
+        answer(graphs_[sample.graph], route, logits);
+        answered = sample.graph;
+      }
+      const auto begin =
+          logits.begin() + static_cast<std::ptrdiff_t>(static_cast<size_t>(sample.node) * classes_);
       const auto end = begin + static_cast<std::ptrdiff_t>(classes_);
-      if (std::max_element(begin, end) - begin == labels_[static_cast<size_t>(sample)]) ++correct;
+      if (std::max_element(begin, end) - begin == labels_[static_cast<size_t>(index)]) ++correct;
     }
     progress.advance(static_cast<int64_t>(samples.size()));
     return {100.0 * static_cast<double>(correct) / static_cast<double>(samples.size()), correct};
   }
 
  private:
-  /// Indices into the test split.
+  struct Graph {
+    Graph(data::NodeGraph graph, const format::Reader& reader) : inputs(std::move(graph), reader) {}
+    NodeInputs inputs;
+    std::unique_ptr<runtime::Session> session;
+  };
+  struct Sample {
+    size_t graph = 0;
+    int32_t node = 0;
+  };
+
+  void answer(Graph& graph, std::span<const uint8_t> route, std::vector<float>& logits) const {
+    stop_if_interrupted();
+    logits.resize(static_cast<size_t>(graph.inputs.graph().nodes) * classes_);
+    const runtime::OutputView output(logits);
+    throw_if_error(graph.session->run_route(graph.inputs.views(), {&output, 1}, route));
+  }
+  /// Indices of test nodes, graph after graph.
   [[nodiscard]] std::vector<int64_t> chosen(int64_t limit) const {
     const int64_t both = limit == 0 ? limit_ : limit_ == 0 ? limit : std::min(limit, limit_);
     return data::spread_over_classes(labels_, both);
   }
 
-  NodeInputs inputs_;
   int64_t limit_;
-  std::unique_ptr<runtime::Session> session_;
+  std::string name_;
+  std::deque<Graph> graphs_;  ///< whose inputs stay where they are
   size_t classes_ = 0;
-  std::vector<float> logits_;
-  std::vector<int32_t> labels_;  ///< of the test nodes
+  std::vector<Sample> samples_;  ///< the test nodes, graph after graph
+  std::vector<int32_t> labels_;  ///< [sample]
 };
 
 }  // namespace

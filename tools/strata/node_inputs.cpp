@@ -43,12 +43,12 @@ NodeInputs::NodeInputs(data::NodeGraph graph, const format::Reader& reader)
     throw Error("'" + graph_.name + "' has " + std::to_string(graph_.features) +
                 " features, but '" + reader.path() + "' takes " +
                 std::to_string(feature_count(model)) +
-                "; use it with the graph that it was made for");
+                "; use it with graphs like those that it was made for");
   }
   if (graph_.classes > outputs[0].shape[1].value()) {
     throw Error("'" + graph_.name + "' has " + std::to_string(graph_.classes) + " classes, but '" +
                 reader.path() + "' tells " + std::to_string(outputs[0].shape[1].value()) +
-                " apart; use it with the graph that it was made for");
+                " apart; use it with graphs like those that it was made for");
   }
 }
 

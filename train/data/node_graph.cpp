@@ -133,6 +133,10 @@ void GraphReader::read_features(NodeGraph& graph) const {
 }
 
 void GraphReader::read_labels(NodeGraph& graph) const {
+  if (!archive_.contains("labels")) {
+    graph.labels.assign(static_cast<size_t>(graph.nodes), -1);
+    return;
+  }
   const std::vector<int64_t> labels = integers("labels");
   if (static_cast<int64_t>(labels.size()) != graph.nodes) {
     fail("labels", "has " + std::to_string(labels.size()) + " labels, but there are " +
@@ -170,9 +174,13 @@ NodeGraph GraphReader::read() {
   read_neighbours(graph);
   read_features(graph);
   read_labels(graph);
-  graph.train = split("train_idx", graph);
-  graph.validation = split("val_idx", graph);
-  graph.test = split("test_idx", graph);
+  const bool has_splits = archive_.contains("train_idx") || archive_.contains("val_idx") ||
+                          archive_.contains("test_idx");
+  if (has_splits) {
+    graph.train = split("train_idx", graph);
+    graph.validation = split("val_idx", graph);
+    graph.test = split("test_idx", graph);
+  }
   return graph;
 }
 

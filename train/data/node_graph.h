@@ -29,11 +29,14 @@ struct NodeGraph {
   CompressedRows feature_places;                 ///< [nodes] rows of `features` columns
   std::vector<float> feature_values;             ///< one per feature place; each row sums to 1
   std::vector<int32_t> labels;                   ///< [nodes]; -1: none
-  std::vector<int32_t> train, validation, test;  ///< nodes
+  std::vector<int32_t> train, validation, test;  ///< nodes; all empty if the file names no splits
+
+  [[nodiscard]] bool has_splits() const { return !train.empty(); }
 };
 
-/// Reads adj_indptr, adj_indices, attr_data, attr_indices, attr_indptr, attr_shape, labels,
-/// train_idx, val_idx and test_idx. Every node gets an edge to itself; an edge that is there twice
+/// Reads adj_indptr, adj_indices, attr_data, attr_indices, attr_indptr, attr_shape, and what a
+/// graph that is only to be classified need not have: labels, and train_idx, val_idx and test_idx,
+/// of which a file has all or none. Every node gets an edge to itself; an edge that is there twice
 /// counts once, weights of edges (adj_data) do not count. The features of a node are divided by
 /// their sum, as published for graph attention networks (Velickovic et al. 2018); a node without
 /// features keeps none. Throws Error naming file, array, place and cause: an edge or feature out of

@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <mutex>
 
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -210,6 +212,31 @@ class EdgeSum : public Function<EdgeSum> {
   }
 };
 
+/// 0 for what is dropped, 1 / (1 - ratio) for what is kept. One number of the generator seeds
+/// SplitMix64 (Steele et al. 2014), each of whose numbers decides two elements: to draw every
+/// element from the generator was a third of the time of training on Cora.
+at::Tensor draw_kept(at::IntArrayRef sizes, double ratio, at::Generator generator) {
+  const uint64_t seed = [&] {
+    const std::lock_guard<std::mutex> lock(generator.mutex());
+    return at::check_generator<at::CPUGeneratorImpl>(generator)->random64();
+  }();
+  constexpr int kBits = 32;
+  const auto limit = static_cast<uint64_t>(std::llround(std::ldexp(ratio, kBits)));
+  const auto scale = static_cast<float>(1 / (1 - ratio));
+  const at::Tensor kept = at::empty(sizes, at::kFloat);
+  float* const out = kept.data_ptr<float>();
+  const int64_t count = kept.numel();
+  for (int64_t i = 0; i < count; i += 2) {
+    uint64_t bits = seed + (static_cast<uint64_t>(i) / 2 + 1) * 0x9e3779b97f4a7c15ULL;
+    bits = (bits ^ (bits >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    bits = (bits ^ (bits >> 27)) * 0x94d049bb133111ebULL;
+    bits ^= bits >> 31;
+    out[i] = (bits >> kBits) < limit ? 0 : scale;
+    if (i + 1 < count) out[i + 1] = (bits & 0xffffffffULL) < limit ? 0 : scale;
+  }
+  return kept;
+}
+
 }  // namespace
 
 OperatorKernel make_dropout(const graph::Node& node, OperatorConstants /*constants*/) {
@@ -217,9 +244,7 @@ OperatorKernel make_dropout(const graph::Node& node, OperatorConstants /*constan
   return [=, name = node.name](Arguments& in, const Pass& pass) {
     if (!pass.training || ratio == 0) return in[0];
     if (!pass.generator) throw Error("node '" + name + "' (Dropout) has nothing to draw from");
-    const at::Tensor kept = at::empty(in[0].sizes(), at::kFloat);
-    kept.bernoulli_(1 - ratio, pass.generator);
-    return in[0] * (kept / (1 - ratio)).to(in[0].device());
+    return in[0] * draw_kept(in[0].sizes(), ratio, *pass.generator).to(in[0].device());
   };
 }
 

@@ -314,6 +314,39 @@ TEST_F(GraphTraining, InterruptedAndResumedRunsLeaveNoTrace) {
   }
 }
 
+TEST_F(GraphTraining, LearnsFromAFolderOfGraphsWhatHoldsForOthers) {
+  const std::filesystem::path folder = data().parent_path() / "graphs";
+  testing::write_small_graphs(folder);
+  for (const std::string algorithm : {"dense", "joint", "grow"}) {
+    TrainOptions run = options(algorithm, {"optimizer.epochs=70"});
+    run.data_dir = folder;
+    const TrainResult result = train(run);
+    EXPECT_EQ(result.steps, 3 * 70) << "a step is one training graph";
+    for (const LevelResult& level : result.levels) {
+      EXPECT_GT(level.value, 0.7) << algorithm << ", level " << level.level;
+    }
+    const auto reader = format::Reader::open(run.output.string()).value();
+    EXPECT_NE(reader->record().find(R"("graphs":7)"), std::string::npos);
+    EXPECT_NE(reader->record().find(R"("test_nodes":315)"), std::string::npos);
+    EXPECT_NE(reader->model().metadata.at("sizes").find("nodes=75 "), std::string::npos);
+  }
+}
+
+TEST_F(GraphTraining, ResumesOverAFolderOfGraphsWithoutATrace) {
+  const std::filesystem::path folder = data().parent_path() / "graphs";
+  testing::write_small_graphs(folder);
+  TrainOptions straight = options("joint", {"optimizer.epochs=30"});
+  straight.data_dir = folder;
+  straight.output = data().parent_path() / "straight.strata";
+  (void)train(straight);
+  TrainOptions stopped = options("joint", {"optimizer.epochs=30"});
+  stopped.data_dir = folder;
+  (void)testing::train_until_interrupted(stopped, 20);
+  stopped.resume = true;
+  (void)train(stopped);
+  EXPECT_TRUE(read_bytes(straight.output) == read_bytes(stopped.output));
+}
+
 TEST_F(GraphTraining, SaysWhatIsWrongWithARun) {
   const auto failure = [](const TrainOptions& run) { return error_of([&] { (void)train(run); }); };
   EXPECT_NE(failure(options("dense", {"model.classes=2"})).find("has 3 classes"),

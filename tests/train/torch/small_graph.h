@@ -11,9 +11,20 @@
 
 namespace strata::testing {
 
-inline void write_small_graph(const fs::path& file, uint32_t seed = 1) {
-  const interop::testing::Blob bytes = interop::testing::small_graph(seed);
+inline void write_small_graph(const fs::path& file, uint32_t seed = 1, int nodes = 120) {
+  const interop::testing::Blob bytes = interop::testing::small_graph(seed, nodes);
   write_bytes(file, std::string(bytes.begin(), bytes.end()));
+}
+
+/// Seven graphs of different sizes: three to learn from, two to validate and two to test with.
+inline void write_small_graphs(const fs::path& folder) {
+  uint32_t seed = 1;
+  for (const char* name : {"train/a", "train/b", "train/c", "val/a", "val/b", "test/a", "test/b"}) {
+    const fs::path file = folder / (std::string(name) + ".npz");
+    fs::create_directories(file.parent_path());
+    write_small_graph(file, seed, static_cast<int>(60 + 15 * seed));
+    ++seed;
+  }
 }
 
 /// Quiet options for that graph: levels of 20, 40 and 80 %.
