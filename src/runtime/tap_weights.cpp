@@ -2,7 +2,6 @@
 #include "runtime/tap_weights.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 namespace strata::runtime {
@@ -73,13 +72,10 @@ Result<TapWeights> TapWeights::pack(const MatrixShape& shape, const TapGeometry&
                   : levels > most_lists                  ? levels - most_lists + 1
                                                          : 1;
   for (size_t level = 0; level < packed.alone_; ++level) {
-    // Levels that share slices get what is in between.
     const size_t sharing = level + 1 < packed.alone_ ? 1 : levels - level;
-    double product = 1;
-    for (size_t k = level; k < level + sharing; ++k) product *= taps[k];
-    packed.slices_.push_back(
-        kernels::slice_planes(geometry.tiling, geometry.planes, geometry.plane_stride,
-                              std::pow(product, 1.0 / static_cast<double>(sharing))));
+    packed.slices_.push_back(kernels::slice_planes(geometry.tiling, geometry.planes,
+                                                   geometry.plane_stride,
+                                                   std::span(taps).subspan(level, sharing)));
   }
   // Counts the taps of each run, then turns counts into places.
   const auto multiple = static_cast<uint32_t>(geometry.tiling.run_multiple);
