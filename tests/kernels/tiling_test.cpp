@@ -114,7 +114,7 @@ TEST(Tiling, RefusesTapsTooFarApart) {
 TEST(Tiling, SlicesOfFewTapsAreDeeper) {
   const ConvGeometry geometry = square(1, 1, 56);
   const ConvTiling tiling = plan_tiling(geometry, 56, 16);
-  const int64_t stride = 56 * 56;
+  const int64_t stride = 3136;
   const auto slices = [&](const std::vector<double>& taps) {
     return slice_planes(tiling, 2048, stride, taps).size() - 1;
   };

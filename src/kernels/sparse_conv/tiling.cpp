@@ -135,8 +135,8 @@ std::vector<int64_t> slice_planes(const ConvTiling& tiling, int64_t planes, int6
   const int64_t addressable = (kLargestBlock - span) / plane_blocks + 1;
   const int64_t read_bytes =
       (tiling.tile_blocks + span) * kPixelBlock * static_cast<int64_t>(sizeof(float));
-  const auto least = static_cast<double>(kLeastSliceBytes / read_bytes);
-  const auto most = static_cast<double>(kMostSliceBytes / read_bytes);
+  const int64_t least = std::max<int64_t>(1, kLeastSliceBytes / read_bytes);
+  const int64_t most = std::max<int64_t>(1, kMostSliceBytes / read_bytes);
   // Starting a run costs as much as adding up some blocks, of which it should have many more: by
   // measurement so many.
   const auto tile_blocks = static_cast<double>(tiling.tile_blocks);
@@ -145,10 +145,11 @@ std::vector<int64_t> slice_planes(const ConvTiling& tiling, int64_t planes, int6
   for (const double taps : taps_per_run) {
     const double blocks = std::max(1.0, taps * tile_blocks);  // of a run over all planes
     const double wanted = static_cast<double>(planes) * run_blocks / blocks;
-    logarithms += std::log(std::max(1.0, std::clamp(wanted, least, most)));
+    logarithms +=
+        std::log(std::clamp(wanted, static_cast<double>(least), static_cast<double>(most)));
   }
-  const auto mean =
-      static_cast<int64_t>(std::exp(logarithms / static_cast<double>(taps_per_run.size())) + 0.5);
+  const int64_t mean =
+      std::llround(std::exp(logarithms / static_cast<double>(taps_per_run.size())));
   const int64_t size = balanced(planes, std::min(addressable, mean));
   std::vector<int64_t> begin = {0};
   while (begin.back() < planes) begin.push_back(std::min(planes, begin.back() + size));
