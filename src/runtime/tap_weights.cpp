@@ -2,7 +2,6 @@
 #include "runtime/tap_weights.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 namespace strata::runtime {
@@ -19,38 +18,33 @@ class Places {
  public:
   Places(const MatrixShape& shape, const TapGeometry& geometry,
          const std::vector<int64_t>& slice_begin)
-      : shape_(shape),
-        geometry_(geometry),
-        shifts_(static_cast<int64_t>(geometry.tiling.shifts.size())) {
-    const auto slices = static_cast<int64_t>(slice_begin.size()) - 1;
-    for (int64_t slice = 0; slice < slices; ++slice) {
-      const auto at = static_cast<size_t>(slice);
-      for (int64_t plane = slice_begin[at]; plane < slice_begin[at + 1]; ++plane) {
-        slice_.push_back(slice);
-        first_plane_.push_back(slice_begin[at]);
-      }
+      : shape_(shape), shifts_(static_cast<int64_t>(geometry.tiling.shifts.size())) {
+    const int64_t plane_blocks = geometry.plane_stride / kPixelBlock;
+    for (const TapColumn& column : geometry.columns) {
+      Place& place = places_.emplace_back();
+      if (column.plane == TapColumn::kNowhere) continue;
+      const auto after = std::upper_bound(slice_begin.begin(), slice_begin.end(), column.plane);
+      const int64_t slice = after - slice_begin.begin() - 1;
+      place.run = slice * shape.rows * shifts_ + column.shift;
+      place.block =
+          static_cast<uint16_t>((column.plane - *(after - 1)) * plane_blocks + column.block);
     }
   }
 
-  /// Of a weight; none if it sees nothing.
-  [[nodiscard]] int64_t run(uint32_t position) const {
-    const TapColumn& column = geometry_.columns[static_cast<size_t>(shape_.column(position))];
-    if (column.plane == TapColumn::kNowhere) return TapColumn::kNowhere;
-    const int64_t slice = slice_[static_cast<size_t>(column.plane)];
-    return (slice * shape_.rows + shape_.row(position)) * shifts_ + column.shift;
-  }
-  [[nodiscard]] uint16_t block(uint32_t position) const {
-    const TapColumn& column = geometry_.columns[static_cast<size_t>(shape_.column(position))];
-    const int64_t plane = column.plane - first_plane_[static_cast<size_t>(column.plane)];
-    return static_cast<uint16_t>(plane * (geometry_.plane_stride / kPixelBlock) + column.block);
+  struct Place {
+    int64_t run = TapColumn::kNowhere;  ///< kNowhere for a weight that sees nothing
+    uint16_t block = 0;
+  };
+  [[nodiscard]] Place of(uint32_t position) const {
+    Place place = places_[static_cast<size_t>(shape_.column(position))];
+    if (place.run != TapColumn::kNowhere) place.run += shape_.row(position) * shifts_;
+    return place;
   }
 
  private:
   const MatrixShape& shape_;
-  const TapGeometry& geometry_;
   int64_t shifts_;
-  std::vector<int64_t> slice_;        ///< [plane]
-  std::vector<int64_t> first_plane_;  ///< [plane]: of its slice
+  std::vector<Place> places_;  ///< [column], of row 0
 };
 
 }  // namespace
@@ -73,13 +67,10 @@ Result<TapWeights> TapWeights::pack(const MatrixShape& shape, const TapGeometry&
                   : levels > most_lists                  ? levels - most_lists + 1
                                                          : 1;
   for (size_t level = 0; level < packed.alone_; ++level) {
-    // Levels that share slices get what is in between.
     const size_t sharing = level + 1 < packed.alone_ ? 1 : levels - level;
-    double product = 1;
-    for (size_t k = level; k < level + sharing; ++k) product *= taps[k];
-    packed.slices_.push_back(
-        kernels::slice_planes(geometry.tiling, geometry.planes, geometry.plane_stride,
-                              std::pow(product, 1.0 / static_cast<double>(sharing))));
+    packed.slices_.push_back(kernels::slice_planes(geometry.tiling, geometry.planes,
+                                                   geometry.plane_stride,
+                                                   std::span(taps).subspan(level, sharing)));
   }
   // Counts the taps of each run, then turns counts into places.
   const auto multiple = static_cast<uint32_t>(geometry.tiling.run_multiple);
@@ -97,7 +88,7 @@ Result<TapWeights> TapWeights::pack(const MatrixShape& shape, const TapGeometry&
     next[list].resize(runs);
     for (size_t k = first_increment(list); k <= list; ++k) {
       for (const uint32_t position : increments[k]->positions) {
-        const int64_t run = places.back().run(position);
+        const int64_t run = places.back().of(position).run;
         if (run != TapColumn::kNowhere) ++next[list][static_cast<size_t>(run)];
       }
     }
@@ -116,12 +107,11 @@ Result<TapWeights> TapWeights::pack(const MatrixShape& shape, const TapGeometry&
     const Places& where = places[packed.slicing_of(static_cast<int>(list))];
     for (size_t k = first_increment(list); k <= list; ++k) {
       for (size_t i = 0; i < increments[k]->positions.size(); ++i) {
-        const uint32_t position = increments[k]->positions[i];
-        const int64_t run = where.run(position);
-        if (run == TapColumn::kNowhere) continue;
-        const uint32_t place = next[list][static_cast<size_t>(run)]++;
-        packed.weights_[place] = increments[k]->values[i];
-        packed.blocks_[place] = where.block(position);
+        const Places::Place place = where.of(increments[k]->positions[i]);
+        if (place.run == TapColumn::kNowhere) continue;
+        const uint32_t tap = next[list][static_cast<size_t>(place.run)]++;
+        packed.weights_[tap] = increments[k]->values[i];
+        packed.blocks_[tap] = place.block;
       }
     }
     // What makes up for a multiple reads where the tap before it does.

@@ -41,8 +41,8 @@ INSTANTIATE_TEST_SUITE_P(All, ResNet,
                                             ::testing::Values(1, 2)),
                          case_name);
 
-// Small weights share one list among the levels; large ones have a list per increment, of which the
-// first holds several where there are more levels than lists.
+// In small weights every level has a list of its own; in large ones every increment has, but for
+// the sparsest levels where there are more levels than lists.
 TEST(ResNetLevels, DroppingLevelsChangesNoOutput) {
   const auto nested =
       random_nested(resnet("resnet18-small", 32, 32, 32), {0.01, 0.02, 0.03, 0.04, 0.06, 0.08}, 6);

@@ -2,6 +2,7 @@
 #include "kernels/sparse_conv/tiling.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <set>
 #include <string>
@@ -128,21 +129,28 @@ Status check_taps(const ConvTiling& tiling) {
 }
 
 std::vector<int64_t> slice_planes(const ConvTiling& tiling, int64_t planes, int64_t plane_stride,
-                                  double taps_per_run) {
+                                  std::span<const double> taps_per_run) {
   const int64_t span = tiling.last_block - tiling.first_block;
   const int64_t plane_blocks = std::max<int64_t>(plane_stride / kPixelBlock, 1);
   const int64_t addressable = (kLargestBlock - span) / plane_blocks + 1;
   const int64_t read_bytes =
       (tiling.tile_blocks + span) * kPixelBlock * static_cast<int64_t>(sizeof(float));
-  // Starting a run costs as much as adding up some blocks, of which it should have many more: by
-  // measurement so many.
-  const double least_blocks = std::max(135.0, 60 + 7 * static_cast<double>(tiling.tile_blocks));
-  const double blocks = taps_per_run * static_cast<double>(tiling.tile_blocks);
-  const auto wanted = static_cast<int64_t>(static_cast<double>(planes) *
-                                           std::min(1.0, least_blocks / std::max(blocks, 1.0)));
   const int64_t least = std::max<int64_t>(1, kLeastSliceBytes / read_bytes);
   const int64_t most = std::max<int64_t>(1, kMostSliceBytes / read_bytes);
-  const int64_t size = balanced(planes, std::min(addressable, std::clamp(wanted, least, most)));
+  // Starting a run costs as much as adding up some blocks, of which it should have many more: by
+  // measurement so many.
+  const auto tile_blocks = static_cast<double>(tiling.tile_blocks);
+  const double run_blocks = std::max(135.0, 60 + 7 * tile_blocks);
+  double logarithms = 0;
+  for (const double taps : taps_per_run) {
+    const double blocks = std::max(1.0, taps * tile_blocks);  // of a run over all planes
+    const double wanted = static_cast<double>(planes) * run_blocks / blocks;
+    logarithms +=
+        std::log(std::clamp(wanted, static_cast<double>(least), static_cast<double>(most)));
+  }
+  const int64_t mean =
+      std::llround(std::exp(logarithms / static_cast<double>(taps_per_run.size())));
+  const int64_t size = balanced(planes, std::min(addressable, mean));
   std::vector<int64_t> begin = {0};
   while (begin.back() < planes) begin.push_back(std::min(planes, begin.back() + size));
   return begin;

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "core/status.h"
@@ -65,10 +66,10 @@ Status check_taps(const ConvTiling& tiling);
 
 /// Cuts the `planes` of one group, `plane_stride` floats apart, into slices: where these begin,
 /// [slice + 1]. With few taps a slice is larger than what stays in the first-level cache, for
-/// starting a run would cost more than what it saves. `taps_per_run`: on average, were there one
-/// slice.
+/// starting a run would cost more than what it saves. `taps_per_run`: of every level that the
+/// slices are for, on average, were there one slice; what several levels want is met halfway.
 std::vector<int64_t> slice_planes(const ConvTiling& tiling, int64_t planes, int64_t plane_stride,
-                                  double taps_per_run);
+                                  std::span<const double> taps_per_run);
 
 /// The tiling of a matrix product over a batch: every input feature is a plane of `blocks` blocks.
 ConvTiling plan_product_tiling(int64_t blocks, int64_t max_tile_blocks);

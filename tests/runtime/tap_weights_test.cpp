@@ -1,0 +1,117 @@
+// Whatever the levels and however many taps there are, the runs of a level are its weights, each in
+// the run of its row, slice and shift, and dropping levels changes nothing below.
+#include "runtime/tap_weights.h"
+
+#include <map>
+#include <random>
+#include <tuple>
+#include <utility>
+
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+namespace strata::runtime {
+namespace {
+
+int64_t pick(int64_t least, int64_t most) { return *rc::gen::inRange(least, most + 1); }
+
+/// By row, plane, shift and block within the plane.
+using Taps = std::map<std::tuple<int64_t, int64_t, int64_t, int64_t>, float>;
+
+struct Problem {
+  MatrixShape shape;
+  kernels::ConvTiling tiling;
+  TapGeometry geometry{tiling, {}, 0, 0};
+  std::vector<sparse::Increment> increments;
+  std::vector<Taps> levels;
+};
+
+void fill(Problem& p, int64_t rows, int64_t planes, int64_t columns_per_plane, int levels,
+          uint32_t seed) {
+  std::mt19937 random(seed);
+  const auto below = [&](int64_t count) {
+    return static_cast<int64_t>(random() % static_cast<uint32_t>(count));
+  };
+  p.shape = {rows, planes * columns_per_plane, random() % 2 == 0};
+  p.tiling.tile_blocks = 1 + below(16);
+  p.tiling.run_multiple = random() % 2 == 0 ? 1 : kernels::kRunMultiple;
+  p.tiling.shifts = {-1, 0, 1};
+  p.tiling.last_block = columns_per_plane;
+  p.geometry.planes = planes;
+  p.geometry.plane_stride = (columns_per_plane + below(40)) * kernels::kPixelBlock;
+  for (int64_t plane = 0; plane < planes; ++plane) {
+    for (int64_t i = 0; i < columns_per_plane; ++i) {
+      const bool sees = random() % 8 != 0;
+      p.geometry.columns.push_back(sees ? TapColumn{plane, i, below(3)} : TapColumn{});
+    }
+  }
+  p.increments.resize(static_cast<size_t>(levels));
+  for (uint32_t position = 0; position < static_cast<uint32_t>(rows * p.shape.columns);
+       ++position) {
+    const auto level = static_cast<size_t>(random() % 12);
+    if (level >= p.increments.size()) continue;
+    p.increments[level].positions.push_back(position);
+    p.increments[level].values.push_back(static_cast<float>(position) + 1);
+  }
+  Taps taps;
+  for (const sparse::Increment& increment : p.increments) {
+    for (size_t i = 0; i < increment.positions.size(); ++i) {
+      const uint32_t position = increment.positions[i];
+      const TapColumn& column = p.geometry.columns[static_cast<size_t>(p.shape.column(position))];
+      if (column.plane == TapColumn::kNowhere) continue;
+      taps[{p.shape.row(position), column.plane, column.shift, column.block}] = increment.values[i];
+    }
+    p.levels.push_back(taps);
+  }
+}
+
+Taps taps_of(const Problem& p, const TapWeights& weights, int level) {
+  Taps found;
+  const std::vector<int64_t>& slices = weights.slices(level);
+  const auto shifts = static_cast<int64_t>(p.tiling.shifts.size());
+  const int64_t plane_blocks = p.geometry.plane_stride / kernels::kPixelBlock;
+  for (size_t slice = 0; slice + 1 < slices.size(); ++slice) {
+    const kernels::TapLists taps = weights.taps(level, static_cast<int64_t>(slice));
+    EXPECT_LE(taps.count, kernels::kMostTapLists);
+    for (int64_t run = 0; run < p.shape.rows * shifts; ++run) {
+      for (size_t list = 0; list < static_cast<size_t>(taps.count); ++list) {
+        const uint32_t begin = taps.lists[list].begin[run];
+        const uint32_t end = taps.lists[list].end[run];
+        EXPECT_EQ((end - begin) % p.tiling.run_multiple, 0);
+        for (uint32_t i = begin; i < end; ++i) {
+          if (taps.weights[i] == 0) continue;  // makes up for a multiple
+          const int64_t plane = slices[slice] + taps.blocks[i] / plane_blocks;
+          EXPECT_LT(plane, slices[slice + 1]);
+          found[{run / shifts, plane, run % shifts, taps.blocks[i] % plane_blocks}] =
+              taps.weights[i];
+        }
+      }
+    }
+  }
+  return found;
+}
+
+TEST(TapWeights, RunsOfALevelAreItsWeights) {
+  EXPECT_TRUE(rc::check("taps of any level", [] {
+    Problem p;
+    const int levels = static_cast<int>(pick(1, 7));
+    const bool many = *rc::gen::arbitrary<bool>();  // more taps than lists of one level may have
+    fill(p, many ? 90 : pick(1, 40), many ? 300 : pick(1, 60), many ? 4 : pick(1, 4), levels,
+         static_cast<uint32_t>(pick(0, 1000)));
+    std::vector<const sparse::Increment*> increments;
+    for (const sparse::Increment& increment : p.increments) increments.push_back(&increment);
+    auto packed = TapWeights::pack(p.shape, p.geometry, increments, "test");
+    RC_ASSERT(packed.ok());
+    for (int kept = levels; kept > 0; kept = static_cast<int>(pick(0, kept - 1))) {
+      const size_t bytes = packed->bytes();
+      packed->keep_levels(static_cast<size_t>(kept));
+      RC_ASSERT(packed->bytes() <= bytes);
+      for (int level = 0; level < kept; ++level) {
+        RC_ASSERT(taps_of(p, *packed, level) == p.levels[static_cast<size_t>(level)]);
+      }
+    }
+  }));
+}
+
+}  // namespace
+}  // namespace strata::runtime
