@@ -6,6 +6,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 #include "train/error.h"
@@ -119,6 +120,13 @@ Kernel make_conv(const graph::Node& node, Constants /*constants*/) {
   };
 }
 
+/// Statistics over everything but the channels, (variance, mean).
+std::tuple<at::Tensor, at::Tensor> channel_statistics(const at::Tensor& x) {
+  Ints all_but_channels = {0};
+  for (int64_t i = 2; i < x.dim(); ++i) all_but_channels.push_back(i);
+  return at::var_mean(x, all_but_channels, /*unbiased=*/false);
+}
+
 /// Normalises by the batch's statistics and corrects the result to what the running ones give. The
 /// correction is a constant to the gradient, which therefore still sees that the scale of its input
 /// does not matter; without that, training by running statistics diverges. Its limits (as in the
@@ -130,9 +138,7 @@ at::Tensor imitate_inference(const Arguments& in, double epsilon) {
   at::Tensor shift;
   {
     const at::NoGradGuard no_grad;
-    Ints all_but_channels = {0};
-    for (int64_t i = 2; i < in[0].dim(); ++i) all_but_channels.push_back(i);
-    const auto [variance, mean] = at::var_mean(in[0], all_but_channels, /*unbiased=*/false);
+    const auto [variance, mean] = channel_statistics(in[0]);
     const at::Tensor running_deviation = (in[4] + epsilon).sqrt();
     scale = ((variance + epsilon).sqrt() / running_deviation).clamp(1 / kMaxScale, kMaxScale);
     shift = ((mean - in[3]) / running_deviation).clamp(-kMaxShift, kMaxShift);
@@ -141,9 +147,20 @@ at::Tensor imitate_inference(const Arguments& in, double epsilon) {
                         epsilon, /*cudnn_enabled=*/false);
 }
 
+void adopt_statistics(const Arguments& in, double epsilon) {
+  const at::NoGradGuard no_grad;
+  const auto [variance, mean] = channel_statistics(in[0]);
+  const at::Tensor scale = in[1] / (in[4] + epsilon).sqrt();
+  in[2].add_((mean - in[3]) * scale);
+  in[1].copy_(scale * (variance + epsilon).sqrt());
+  in[3].copy_(mean);
+  in[4].copy_(variance);
+}
+
 Kernel make_batch_normalization(const graph::Node& node, Constants /*constants*/) {
   const double epsilon = node.attribute_float("epsilon", 1e-5F);
   return [=](Arguments& in, const Pass& pass) {
+    if (pass.adopt_statistics) adopt_statistics(in, epsilon);
     if (pass.imitate_inference) return imitate_inference(in, epsilon);
     const bool statistics = !pass.training || pass.update_statistics;
     return at::batch_norm(in[0], in[1], in[2], statistics ? in[3] : at::Tensor(),

@@ -30,6 +30,10 @@ struct Pass {
   /// In training: the output that the running statistics give, with the gradients of the batch's
   /// (batch renormalisation: Ioffe 2017).
   bool imitate_inference = false;
+  /// At inference: running statistics become the batch's, and scale and shift change along, so that
+  /// outputs stay as they are. For what was folded, whose scale and shift mean something else once
+  /// the batch's statistics divide.
+  bool adopt_statistics = false;
   double momentum = 0.1;  ///< weight of the batch in the running statistics
   /// What dropout draws from in training, on the CPU: equal generators make equal passes.
   c10::optional<at::Generator> generator = {};

@@ -28,6 +28,7 @@ class Run {
   TrainResult execute();
 
  private:
+  void start();
   [[nodiscard]] std::string record(const TrainResult& result) const;
 
   TrainOptions options_;
@@ -59,10 +60,7 @@ Run::Run(const TrainOptions& options) : options_(options), recipe_(options.recip
                          : static_cast<int>(recipe_.levels.weights.size());
   network_ = std::make_unique<Network>(task_->model(), levels, static_cast<uint64_t>(recipe_.seed),
                                        device, task_->initialisation());
-  if (!recipe_.model.start.empty()) {
-    const auto reader = value_or_throw(format::Reader::open(recipe_.model.start));
-    network_->start_from(value_or_throw(reader->read_all()));
-  }
+  if (!recipe_.model.start.empty()) start();
   algorithm_ = make_algorithm(recipe_, *network_, *task_);
   trainer_ = std::make_unique<Trainer>(recipe_, *task_, *network_, *algorithm_,
                                        TrainerOptions{.checkpoint = checkpoint_path_,
@@ -70,6 +68,18 @@ Run::Run(const TrainOptions& options) : options_(options), recipe_(options.recip
                                                       .resume = options_.resume,
                                                       .quiet = options_.quiet,
                                                       .after_step = options_.after_step});
+}
+
+/// Takes over what model.start names. Normalisation is folded in a file: one batch tells which
+/// statistics it had been divided by.
+void Run::start() {
+  const auto reader = value_or_throw(format::Reader::open(recipe_.model.start));
+  network_->start_from(value_or_throw(reader->read_all()));
+  const at::NoGradGuard no_grad;
+  network_->refresh(0);
+  (void)task_->answer(*network_, task_->batch(0), network_->fixed_route(0),
+                      Pass{.adopt_statistics = true});
+  for (int k = 1; k < network_->level_count(); ++k) network_->copy_vectors(0, k);
 }
 
 std::string Run::record(const TrainResult& result) const {

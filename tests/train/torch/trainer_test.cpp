@@ -110,6 +110,25 @@ TEST_F(Training, DenseKeepsEverything) {
   EXPECT_EQ(result.levels[0].weights_pct, 100);
 }
 
+TEST_F(Training, BeginsWithWhatAFileKnowsThoughItsNormalisationIsFolded) {
+  const auto last_loss = [](const std::filesystem::path& file) {
+    std::istringstream row(log_without_seconds(file).back());
+    std::string field;
+    for (int i = 0; i < 4; ++i) std::getline(row, field, ',');
+    return std::stod(field);
+  };
+  TrainOptions first = options("dense", {"optimizer.epochs=6"});
+  first.output = output("first.strata");
+  (void)train(first);
+  for (const std::string algorithm : {"dense", "grow"}) {
+    const TrainOptions second =
+        options(algorithm, {"model.start='" + first.output.string() + "'", "optimizer.epochs=1",
+                            "levels.weights=[100]", "optimizer.lr=0"});
+    (void)train(second);
+    EXPECT_LT(last_loss(second.output), 1.2 * last_loss(first.output) + 0.02) << algorithm;
+  }
+}
+
 TEST_F(Training, GrowLearnsEveryLevelAndNeverTouchesTheLevelsBelow) {
   const TrainResult result = train(options("grow", {"optimizer.epochs=12"}));
   ASSERT_EQ(result.levels.size(), 3U);
