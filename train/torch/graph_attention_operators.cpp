@@ -51,7 +51,7 @@ class SparseProduct : public Function<SparseProduct> {
     context->saved_data["features"] = weight.size(0);
     const Rows rows = rows_of(begins, columns);
     const int64_t size = weight.size(1);
-    const at::Tensor result = at::zeros({rows.count, size}, weight.options());
+    at::Tensor result = at::zeros({rows.count, size}, weight.options());
     const float* const value = values.data_ptr<float>();
     const float* const w = weight.data_ptr<float>();
     float* const out = result.data_ptr<float>();
@@ -70,7 +70,7 @@ class SparseProduct : public Function<SparseProduct> {
     const Rows rows = rows_of(saved[0], saved[1]);
     const at::Tensor gradient = gradients[0].contiguous();
     const int64_t size = gradient.size(1);
-    const at::Tensor result =
+    at::Tensor result =
         at::zeros({context->saved_data["features"].toInt(), size}, gradient.options());
     const float* const value = saved[2].data_ptr<float>();
     const float* const in = gradient.data_ptr<float>();
@@ -92,7 +92,7 @@ class EdgeSoftmax : public Function<EdgeSoftmax> {
                             const at::Tensor& source, double slope) {
     const Rows rows = rows_of(begins, columns);
     const int64_t heads = target.size(1);
-    const at::Tensor result = at::empty({columns.size(0), heads}, target.options());
+    at::Tensor result = at::empty({columns.size(0), heads}, target.options());
     const float* const t = target.data_ptr<float>();
     const float* const s = source.data_ptr<float>();
     float* const out = result.data_ptr<float>();
@@ -165,7 +165,7 @@ class EdgeSum : public Function<EdgeSum> {
     const int64_t heads = coefficients.size(1);
     const int64_t width = values.size(1);
     const int64_t size = width / heads;
-    const at::Tensor result = at::zeros({rows.count, width}, values.options());
+    at::Tensor result = at::zeros({rows.count, width}, values.options());
     const float* const share = coefficients.data_ptr<float>();
     const float* const in = values.data_ptr<float>();
     float* const out = result.data_ptr<float>();
@@ -223,7 +223,7 @@ at::Tensor draw_kept(at::IntArrayRef sizes, double ratio, at::Generator generato
   constexpr int kBits = 32;
   const auto limit = static_cast<uint64_t>(std::llround(std::ldexp(ratio, kBits)));
   const auto scale = static_cast<float>(1 / (1 - ratio));
-  const at::Tensor kept = at::empty(sizes, at::kFloat);
+  at::Tensor kept = at::empty(sizes, at::kFloat);
   float* const out = kept.data_ptr<float>();
   const int64_t count = kept.numel();
   for (int64_t i = 0; i < count; i += 2) {
@@ -270,7 +270,7 @@ OperatorKernel make_edge_softmax(const graph::Node& node, OperatorConstants /*co
 OperatorKernel make_edge_sum(const graph::Node& node, OperatorConstants /*constants*/) {
   const bool mean = node.attribute_int("mean_of_heads", 0) != 0;
   return [=](Arguments& in, const Pass&) -> at::Tensor {
-    const at::Tensor sum = EdgeSum::apply(in[0], in[1], in[2].contiguous(), in[3].contiguous());
+    at::Tensor sum = EdgeSum::apply(in[0], in[1], in[2].contiguous(), in[3].contiguous());
     if (!mean) return sum;
     const int64_t heads = in[2].size(1);
     return sum.reshape({sum.size(0), heads, sum.size(1) / heads}).mean(1);

@@ -53,7 +53,7 @@ struct Rows {
   }
 };
 
-at::Tensor draw(std::vector<int64_t> shape, uint64_t seed) {
+at::Tensor draw(const std::vector<int64_t>& shape, uint64_t seed) {
   at::Generator generator = at::detail::createCPUGenerator(seed);
   return at::empty(shape, at::kFloat).normal_(0, 1, generator).requires_grad_();
 }
@@ -67,7 +67,7 @@ graph::Node node_of(const std::string& op,
 void expect_same(const OperatorKernel& kernel, const std::vector<at::Tensor>& arguments,
                  const std::function<at::Tensor()>& expected) {
   const auto gradients = [&](const at::Tensor& output) {
-    for (at::Tensor tensor : arguments) {
+    for (const at::Tensor& tensor : arguments) {
       if (tensor.requires_grad()) tensor.mutable_grad() = at::Tensor();
     }
     (output * draw(output.sizes().vec(), 99).detach()).sum().backward();

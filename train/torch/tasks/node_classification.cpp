@@ -17,7 +17,7 @@ namespace {
 
 template <typename T>
 at::Tensor tensor_of_vector(const std::vector<T>& values, at::ScalarType type) {
-  const at::Tensor tensor = at::empty({static_cast<int64_t>(values.size())}, type);
+  at::Tensor tensor = at::empty({static_cast<int64_t>(values.size())}, type);
   std::copy(values.begin(), values.end(), tensor.data_ptr<T>());
   return tensor;
 }
