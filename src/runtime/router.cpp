@@ -129,10 +129,17 @@ void Router::refresh_estimate(const route::PolicyOptions& options) {
       report_.deadline_ns == std::numeric_limits<double>::infinity()) {
     return;
   }
+  const double probability = options.miss_probability;
+  if (options.adaptive) {
+    learning_ = true;
+    busyness_ = belief_->busyness();
+    learner_.begin_inference(elapsed_ns_, report_.deadline_ns - reserve_ns_, level_);
+    estimate_.allowance = learner_.allowance(busyness_, probability);
+    if (estimate_.allowance) return;
+  }
   constexpr int64_t kShare = 64;
   constexpr int64_t kMost = 64;
   const int64_t seen = belief_->inferences();
-  const double probability = options.miss_probability;
   if (margins_probability_ != probability || margins_state_ != belief_->state() ||
       seen - margins_inferences_ >= std::clamp<int64_t>(seen / kShare, 1, kMost)) {
     margins_ = belief_->margins(probability);
@@ -141,12 +148,6 @@ void Router::refresh_estimate(const route::PolicyOptions& options) {
     margins_inferences_ = seen;
   }
   estimate_.margins = margins_.relative;
-  if (options.adaptive) {
-    busyness_ = belief_->busyness();
-    estimate_.allowance = learner_.allowance(busyness_, probability);
-    learner_.begin_inference(elapsed_ns_, report_.deadline_ns - reserve_ns_, level_);
-    learning_ = true;
-  }
 }
 
 Router::Next Router::choose(size_t step, size_t place) {

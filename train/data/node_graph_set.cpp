@@ -59,6 +59,13 @@ void add_folder(NodeGraphSet& set, const fs::path& folder, std::vector<LabelledN
   }
 }
 
+/// A set of the graph in one file, and no split.
+NodeGraphSet set_of(const fs::path& path) {
+  NodeGraphSet set;
+  set.name = set.graphs[add(set, load_node_graph(path), path)].name;
+  return set;
+}
+
 }  // namespace
 
 int64_t NodeGraphSet::node_count(const std::vector<LabelledNodes>& split) {
@@ -68,16 +75,16 @@ int64_t NodeGraphSet::node_count(const std::vector<LabelledNodes>& split) {
 }
 
 NodeGraphSet load_node_graph_set(const fs::path& path) {
-  NodeGraphSet set;
   if (fs::is_directory(path)) {
+    NodeGraphSet set;
     set.name = directory_name(path);
     add_folder(set, path / "train", set.train);
     add_folder(set, path / "val", set.validation);
     add_folder(set, path / "test", set.test);
     return set;
   }
-  const NodeGraph& graph = set.graphs[add(set, load_node_graph(path), path)];
-  set.name = graph.name;
+  NodeGraphSet set = set_of(path);
+  const NodeGraph& graph = set.graphs.front();
   if (!graph.has_splits()) {
     throw Error(quoted(path) +
                 " names no nodes to train, validate and test with: it needs train_idx, val_idx and "
@@ -90,14 +97,14 @@ NodeGraphSet load_node_graph_set(const fs::path& path) {
 }
 
 NodeGraphSet load_test_graphs(const fs::path& path) {
-  NodeGraphSet set;
   if (fs::is_directory(path)) {
+    NodeGraphSet set;
     set.name = directory_name(path);
     add_folder(set, path / "test", set.test);
     return set;
   }
-  const NodeGraph& graph = set.graphs[add(set, load_node_graph(path), path)];
-  set.name = graph.name;
+  NodeGraphSet set = set_of(path);
+  const NodeGraph& graph = set.graphs.front();
   set.test = {{0, graph.has_splits() ? graph.test : labelled_nodes(graph, path)}};
   return set;
 }
