@@ -88,17 +88,22 @@ Result<MeasuredProfile> measure_profile_of(
   return profile;
 }
 
-Result<MeasuredProfile> measure_profile(Session& session,
+Result<MeasuredProfile> measure_profile(Session& session, std::span<const InputView> inputs,
                                         const ProfileMeasurementOptions& options) {
-  const RandomTensors data(session);
+  const RandomTensors buffers(session);  // of which the outputs are needed
   std::vector<uint8_t> route(session.steps().size());
   const auto run = [&](int level, std::span<int64_t> step_ns) {
     std::fill(route.begin(), route.end(), static_cast<uint8_t>(level));
-    return session.run_timed(data.inputs(), data.outputs(), route, step_ns);
+    return session.run_timed(inputs, buffers.outputs(), route, step_ns);
   };
   return measure_profile_of(
       {static_cast<int>(session.steps().size()), session.level_count(), session.threads()}, run,
       options);
+}
+
+Result<MeasuredProfile> measure_profile(Session& session,
+                                        const ProfileMeasurementOptions& options) {
+  return measure_profile(session, RandomTensors(session).inputs(), options);
 }
 
 }  // namespace strata::runtime

@@ -57,4 +57,9 @@ Result<MeasuredProfile> measure_profile_of(
 Result<MeasuredProfile> measure_profile(Session& session,
                                         const ProfileMeasurementOptions& options = {});
 
+/// The same on these inputs, for a network that random ones do not suit, such as one of graphs.
+/// Errors: also those of Session::run().
+Result<MeasuredProfile> measure_profile(Session& session, std::span<const InputView> inputs,
+                                        const ProfileMeasurementOptions& options = {});
+
 }  // namespace strata::runtime

@@ -54,6 +54,34 @@ TEST_F(Graphs, AreTrainedEvaluatedAndTimed) {
             9);
 }
 
+TEST_F(Graphs, AreProfiledAndServedByDeadlines) {
+  (void)strata_json({"train", "gat.toml", "--data", "graph.npz", "-q", "-o", "g.strata"});
+  expect_error(strata({"profile", "g.strata", "-q"}), {"g.strata", "--data"});
+  (void)strata_json(
+      {"profile", "g.strata", "--data", "graph.npz", "--threads", "1", "--runs", "5"});
+  const json answered = strata_json({"classify", "g.strata", "graph.npz", "--threads", "1",
+                                     "--nodes", "3", "--deadline-ms", "1000"});
+  EXPECT_EQ(answered["results"].size(), 1U);
+
+  const std::vector<std::string> run = {
+      "qos",           "g.strata", "--threads",  "1",
+      "--seconds",     "0.4",      "--block",    "0.2",
+      "--warm-up",     "0",        "--rate",     "100",
+      "--deadline-ms", "50",       "--policies", "fixed-1,best-route",
+      "--simulate",    "500",      "-q"};
+  expect_error(strata(run), {"g.strata", "--data"});
+  std::vector<std::string> with_data = run;
+  with_data.insert(with_data.end(), {"--data", "graph.npz"});
+  const json served = strata_json(with_data);
+  const json evaluated = strata_json({"eval", "g.strata", "--data", "graph.npz", "-q"});
+  for (size_t k = 0; k < 2; ++k) {
+    EXPECT_NEAR(served["levels"][k]["value"].get<double>(),
+                evaluated["levels"][k]["value"].get<double>(), 1e-9);
+  }
+  EXPECT_GT(served["policies"][1]["inferences"].get<int>(), 0);
+  EXPECT_TRUE(served["policies"][1].contains("simulated"));
+}
+
 TEST_F(Graphs, TheirNodesAreClassified) {
   (void)strata_json({"train", "gat.toml", "--data", "graph.npz", "-q", "-o", "g.strata"});
   const json all = strata_json({"classify", "g.strata", "graph.npz", "--level", "1"})["results"];

@@ -132,6 +132,32 @@ TEST_F(Qos, ARecordingSaysTheSameAgain) {
       << "replaying is deterministic";
 }
 
+TEST_F(Qos, ARecordingTriesPoliciesThatItDoesNotHold) {
+  std::vector<std::string> words =
+      short_run({"--policies", "fixed-0,fixed-2", "--simulate", "0", "--deadline-ms", "50",
+                 "--level-metrics", "80,85,90", "--record", "run.jsonl"});
+  (void)strata_json(words);
+  const json tried = strata_json({"qos", "--replay", "run.jsonl", "--simulate", "1000", "--nines",
+                                  "2", "--policies", "fixed-2,best-route,best-route@1"});
+  std::vector<std::string> live, simulated;
+  for (const json& policy : tried["policies"]) {
+    if (policy["source"] == "live") live.push_back(policy["name"]);
+    if (policy.contains("simulated")) simulated.push_back(policy["name"]);
+  }
+  EXPECT_EQ(live, (std::vector<std::string>{"fixed-0", "fixed-2"}));
+  EXPECT_EQ(simulated,
+            (std::vector<std::string>{"fixed-2", "best-route", "best-route@1", "oracle"}));
+  EXPECT_NEAR(tried["wanted_nines"].get<double>(), 2, 1e-9);
+  EXPECT_EQ(tried["comparison"]["router"], "best-route@1");
+  EXPECT_EQ(strata_json({"qos", "--replay", "run.jsonl", "--simulate", "500"})["policies"].size(),
+            3U)
+      << "without --policies those of the recording, and the oracle";
+  expect_error(strata({"qos", "--replay", "run.jsonl", "--policies", "fixed-7", "-q"}),
+               {"fixed-7", "fixed-2"});
+  expect_error(strata({"qos", "--replay", "run.jsonl", "--level-metrics", "1,2,3", "-q"}),
+               {"--level-metrics"}, 2);
+}
+
 TEST_F(Qos, MeasuresAccuracyOnDataOrTakesItFromEval) {
   write_idx_data(folder() / "digits", 30, 3, 8);
   ASSERT_EQ(

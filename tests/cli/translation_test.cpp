@@ -71,6 +71,56 @@ TEST_F(Translators, AnswerLineByLine) {
   EXPECT_EQ(piped("true").out, "");
 }
 
+TEST_F(Translators, AreServedByDeadlinesAndJudgedByWhatTheySay) {
+  const std::vector<std::string> run = {
+      "qos",           "t.strata",  "--threads",  "1",
+      "--seconds",     "0.4",       "--block",    "0.2",
+      "--warm-up",     "0",         "--rate",     "60",
+      "--deadline-ms", "500",       "--policies", "fixed-0,fixed-1,best-route",
+      "--record",      "run.jsonl", "-q"};
+  const auto with = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> words = run;
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  };
+  expect_error(strata(run), {"t.strata", "--data"}, 2);
+  expect_error(strata(with({"--data", "test", "--batch", "2"})), {"--batch"}, 2);
+  expect_error(strata(with({"--data", "test", "--sweep", "2"})), {"--sweep"}, 2);
+  expect_error(strata(with({"--data", "nothing"})), {"nothing.en"});
+
+  const json served = strata_json(with({"--data", "test", "--html", "q.html"}));
+  EXPECT_EQ(served["metric"], "bleu");
+  const json evaluated = strata_json({"eval", "t.strata", "--data", "test", "-q"});
+  for (size_t k = 0; k < 2; ++k) {
+    EXPECT_NEAR(served["levels"][k]["value"].get<double>(),
+                evaluated["levels"][k]["value"].get<double>(), 1e-9);
+  }
+  for (const json& policy : served["policies"]) {
+    EXPECT_GT(policy["inferences"].get<int>(), 10);
+    EXPECT_FALSE(policy.contains("simulated")) << "sentences differ in length";
+    if (policy["misses"] == 0) {
+      EXPECT_EQ(policy["metric"], policy["metric_met"]);
+    }
+  }
+  // A level that is fixed says what it says without a deadline: 0 and 100 % of the way.
+  for (size_t k = 0; k < 2; ++k) {
+    const json& share = served["policies"][k]["accuracy_share"];
+    if (!share.is_null()) {
+      EXPECT_NEAR(share.get<double>(), static_cast<double>(k), 1e-9);
+    }
+  }
+  EXPECT_NE(read("q.html").find("Latency per policy</h2>"), std::string::npos);
+  const json again = strata_json({"qos", "--replay", "run.jsonl"});
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(again["policies"][i]["metric"], served["policies"][i]["metric"]);
+    EXPECT_EQ(again["policies"][i]["misses"], served["policies"][i]["misses"]);
+  }
+  std::string damaged = read("run.jsonl");
+  damaged.replace(damaged.find("\"sentence\":"), 12, "\"sentence\":99");
+  write_text(folder() / "bad.jsonl", damaged);
+  expect_error(strata({"qos", "--replay", "bad.jsonl", "-q"}), {"bad.jsonl", "line 2", "sentence"});
+}
+
 TEST_F(Translators, KeepDeadlines) {
   expect_error(strata({"translate", "t.strata", "test.en", "--deadline-ms", "100"}),
                {"t.strata.profile", "'strata profile t.strata --threads"});

@@ -1,7 +1,6 @@
 // strata bench: latency of every level in our runtime; when asked, beside the dense model of the
 // same graph under libtorch, and beside every level stored alone.
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -10,17 +9,15 @@
 #include <vector>
 
 #include "core/cpu_name.h"
-#include "runtime/random_tensors.h"
 #include "runtime/session.h"
 #include "tools/strata/inspection.h"
 #include "tools/strata/latency.h"
 #include "tools/strata/level_alone_peer.h"
 #include "tools/strata/machine.h"
-#include "tools/strata/node_inputs.h"
 #include "tools/strata/others_load.h"
 #include "tools/strata/output_file.h"
-#include "tools/strata/sentences.h"
 #include "tools/strata/table.h"
+#include "tools/strata/timed_inputs.h"
 #include "tools/strata/verb.h"
 #include "train/error.h"
 #include "train/progress.h"
@@ -212,30 +209,11 @@ class BenchVerb : public Verb {
     runtime::SessionOptions session_options;
     session_options.threads = threads;
     session_options.graph = graph_;
-    std::optional<NodeInputs> graph;
-    if (classifies_nodes(model.reader->model())) {
-      if (data_.empty()) {
-        throw Error("'" + file_ + "' takes a graph: name its .npz file with --data");
-      }
-      session_options.bindings = graph.emplace(data_, *model.reader).bindings();
-    } else if (!data_.empty()) {
-      throw Error("'" + file_ + "' takes no graph: leave --data away, inputs are random");
-    }
+    const TimedInputs timed(*model.reader, data_);
+    session_options.bindings = timed.bindings();
     const auto session = value_or_throw(runtime::Session::create(model.reader, session_options));
-    const runtime::RandomTensors buffers(*session);
-    std::array<runtime::InputView, 5> graph_views;
-    std::span<const runtime::InputView> inputs = buffers.inputs();
-    if (graph) {
-      graph_views = graph->views();
-      inputs = graph_views;
-    }
-    // The encoder of a translator reads whole sentences.
-    const std::vector<int32_t> lengths = {static_cast<int32_t>(inputs[0].elements)};
-    std::vector<runtime::InputView> sentence;
-    if (translates(model.reader->model()) && inputs.size() == 2) {
-      sentence = {inputs[0], lengths};
-      inputs = sentence;
-    }
+    const TimedInputs::Tensors buffers = timed.tensors(*session);
+    const std::span<const runtime::InputView> inputs = buffers.inputs();
 
     std::vector<int> levels;
     std::vector<Contender> contenders;

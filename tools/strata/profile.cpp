@@ -18,6 +18,7 @@
 #include "tools/strata/output_file.h"
 #include "tools/strata/sentences.h"
 #include "tools/strata/table.h"
+#include "tools/strata/timed_inputs.h"
 #include "tools/strata/verb.h"
 #include "train/error.h"
 #include "train/progress.h"
@@ -142,6 +143,7 @@ class ProfileVerb : public Verb {
              "  strata profile r50.strata --threads 1,2 --runs 200\n"
              "  strata profile photos.strata --eval eval.json     what each route is worth, too\n"
              "  strata profile r50.strata --steps -o steps.profile\n"
+             "  strata profile cora.strata --data cora.npz        of this graph\n"
              "  strata profile en-de.strata --longest 127         a translator") {}
 
   void declare(CLI::App& app) override {
@@ -158,6 +160,9 @@ class ProfileVerb : public Verb {
     app.add_option("--eval", eval_,
                    "Accuracies of levels and switch points, as 'strata eval' wrote them")
         ->type_name("JSON");
+    app.add_option("--data", data_,
+                   "Of a network of graphs: the .npz file of the graph that it is measured on")
+        ->type_name("FILE");
     app.add_option("--longest", longest_,
                    "Of a translator: for sentences of up to N sub-words (default: 63)")
         ->type_name("N")
@@ -198,11 +203,15 @@ class ProfileVerb : public Verb {
         measure_translator(reader, threads, accuracy, console, document, measured);
         continue;
       }
+      const TimedInputs timed(*reader, data_);
       runtime::SessionOptions options;
       options.threads = threads;
+      options.bindings = timed.bindings();
       const auto session = value_or_throw(runtime::Session::create(reader, options));
-      runtime::MeasuredProfile profile = measure(
-          threads, console, [&](const auto& how) { return measure_profile(*session, how); });
+      const TimedInputs::Tensors buffers = timed.tensors(*session);
+      runtime::MeasuredProfile profile = measure(threads, console, [&](const auto& how) {
+        return measure_profile(*session, buffers.inputs(), how);
+      });
       profile.table.accuracy = accuracy;
       throw_if_error(session->set_profile(profile.table));  // refuses accuracies that cannot be
       measured.push_back({session->fingerprint(), profile.table});
@@ -293,6 +302,7 @@ class ProfileVerb : public Verb {
   int64_t longest_ = 63;
   int64_t beam_ = 5;
   std::string eval_;
+  std::string data_;
   bool steps_ = false;
   std::string output_;
 };

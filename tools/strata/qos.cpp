@@ -7,21 +7,22 @@
 #include <string>
 #include <vector>
 
-#include "runtime/profile_measurement.h"
-#include "runtime/session.h"
 #include "tools/strata/accuracy_table.h"
 #include "tools/strata/co_runner.h"
 #include "tools/strata/inspection.h"
+#include "tools/strata/late_progress.h"
 #include "tools/strata/machine.h"
+#include "tools/strata/node_inputs.h"
 #include "tools/strata/output_file.h"
 #include "tools/strata/qos_experiment.h"
 #include "tools/strata/qos_html.h"
 #include "tools/strata/qos_recording.h"
 #include "tools/strata/qos_result.h"
+#include "tools/strata/qos_service.h"
+#include "tools/strata/sentences.h"
 #include "tools/strata/table.h"
 #include "tools/strata/verb.h"
 #include "train/error.h"
-#include "train/progress.h"
 
 namespace strata::cli {
 namespace {
@@ -32,8 +33,8 @@ constexpr double kNsPerMs = 1e6;
 constexpr double kNsPerSecond = 1e9;
 constexpr double kDefaultFactor = 1.5;
 constexpr double kDefaultUtilisation = 0.3;
-constexpr int64_t kMetricImages = 1000;
-constexpr int64_t kSweptShare = 5;  // of the simulated inferences, per deadline
+constexpr int64_t kMetricSamples = 1000;  // at most
+constexpr int64_t kSweptShare = 5;        // of the simulated inferences, per deadline
 
 const std::vector<std::string> kinds = {"none", "cpu", "cache", "memory", "quota"};
 const std::vector<std::string> patterns = {"on", "off", "bursts"};
@@ -46,25 +47,6 @@ CoRunnerKind kind_by_name(const std::string& name) {
   return CoRunnerKind::kNone;
 }
 
-/// A progress line that is made once it is known how much there is to do.
-class LateProgress {
- public:
-  LateProgress(std::string label, std::string unit, const Console& console)
-      : label_(std::move(label)) {
-    options_.mode = progress_mode(console.quiet);
-    options_.unit = std::move(unit);
-  }
-  void update(int64_t done, int64_t total) {
-    if (!progress_) progress_ = std::make_unique<Progress>(label_, total, options_);
-    progress_->update(done);
-  }
-
- private:
-  std::string label_;
-  ProgressOptions options_;
-  std::unique_ptr<Progress> progress_;
-};
-
 class QosVerb : public Verb {
  public:
   QosVerb()
@@ -74,8 +56,10 @@ class QosVerb : public Verb {
              "bursts \\\n"
              "      --sweep 1.1,1.3,1.6,2 --record run.jsonl -o qos.json --html qos.html\n"
              "  strata qos --replay run.jsonl --simulate 10000000   more nines from a recording\n"
+             "  strata qos --replay run.jsonl --policies best-route@2,best-route@3\n"
              "  strata qos r50.strata --deadline-ms 12 --level-metrics 70,75 --policies "
              "fixed-1,best-route\n"
+             "  strata qos en-de.strata --data multi30k/test_2016_flickr --co-runner cpu\n"
              "While it runs, 'strata top' shows what happens.") {}
 
   void declare(CLI::App& app) override {
@@ -110,6 +94,7 @@ class QosVerb : public Verb {
     evaluation.simulated = simulated_;
     evaluation.swept = std::max(int64_t{1}, simulated_ / kSweptShare);
     evaluation.sweep = sweep_;
+    if (!replay_.empty()) evaluation.policies = replayed_policies(recording);
     evaluation.progress = [&](int64_t done, int64_t total) {
       stop_if_interrupted();
       progress.update(done, total);
@@ -133,15 +118,16 @@ class QosVerb : public Verb {
                        "(default: 1.5)")
             ->type_name("X");
     deadline_option_->excludes(factor_option_);
-    app.add_option("--nines", nines_, "Wanted: 3 means that one in a thousand may miss")
-        ->type_name("N")
-        ->check(CLI::Range(0.1, 9.0).description(""))
-        ->capture_default_str();
+    nines_option_ =
+        app.add_option("--nines", nines_, "Wanted: 3 means that one in a thousand may miss")
+            ->type_name("N")
+            ->check(CLI::Range(0.1, 9.0).description(""))
+            ->capture_default_str();
     app.add_option("--policies", policies_,
                    "Which, of: fixed-K, per-request, reroute, latest-safe-switch, best-route; "
                    "adaptive-NAME learns from its misses how cautious to be, NAME@N wants N nines "
                    "(default: all, with the sparsest and the least sparse level "
-                   "fixed)")
+                   "fixed); with --replay those that are simulated (default: those recorded)")
         ->type_name("NAME,...")
         ->delimiter(',');
     app.add_flag("--give-up", give_up_, "Policies may give up what would be late");
@@ -210,8 +196,11 @@ class QosVerb : public Verb {
                        "are worth")
             ->type_name("JSON");
     CLI::Option* data =
-        app.add_option("--data", data_, "Measure that now, on 1000 test images of a data set")
-            ->type_name("DIR")
+        app.add_option(
+               "--data", data_,
+               "Measure that now, on 1000 test samples of a data set; of a network of graphs "
+               "also what it runs on, of a translator the sentences of the requests")
+            ->type_name("DATA")
             ->excludes(eval);
     app.add_option("--level-metrics", level_metrics_,
                    "The same stated by hand, one figure per level; changes are interpolated")
@@ -247,6 +236,10 @@ class QosVerb : public Verb {
     if (!replay_.empty() && deadline_option_->count() + factor_option_->count() > 0) {
       throw UsageError(
           "a recording has the deadline that its policies saw; --sweep simulates others");
+    }
+    if (!replay_.empty() && eval_.size() + data_.size() + level_metrics_.size() > 0) {
+      throw UsageError(
+          "a recording has its accuracies; leave --eval, --data and --level-metrics away");
     }
     if (deadline_option_->count() > 0 && !(deadline_ms_ > 0 && std::isfinite(deadline_ms_))) {
       throw UsageError("--deadline-ms must be above zero");
@@ -293,14 +286,8 @@ class QosVerb : public Verb {
     for (const std::string& name : policy_names(level_count)) {
       recording.policies.push_back(policy_by_name(name, level_count, recording.miss_probability));
     }
-    const std::vector<std::unique_ptr<runtime::Session>> sessions =
-        make_sessions(reader, recording.policies.size());
-    const route::AccuracyTable accuracy = accuracy_table(console, reader, recording.metric_source);
-
-    recording.profile = measure(console, *sessions.front());
-    recording.profile.accuracy = accuracy;
+    const auto services = make_services(console, reader, recording);
     const route::Profile profile = value_or_throw(route::Profile::create(recording.profile));
-    for (const auto& session : sessions) throw_if_error(session->set_profile(recording.profile));
     const double median_ns = profile.total_ns(level_count - 1);
     recording.deadline_ns =
         deadline_option_->count() > 0 ? deadline_ms_ * kNsPerMs : factor_ * median_ns;
@@ -330,7 +317,7 @@ class QosVerb : public Verb {
     options.progress = [&](double done, double total) {
       progress.update(std::llround(done), std::llround(total));
     };
-    const bool complete = run_experiment(recording, sessions, co_runner, options);
+    const bool complete = run_experiment(recording, services, co_runner, options);
     if (!record_.empty()) {
       write_recording(record_, recording);
       if (!complete) {
@@ -351,20 +338,49 @@ class QosVerb : public Verb {
     return names;
   }
 
-  [[nodiscard]] std::vector<std::unique_ptr<runtime::Session>> make_sessions(
-      const std::shared_ptr<const format::Reader>& reader, size_t count) const {
-    runtime::SessionOptions options;
+  /// What is simulated: --policies, or those of the recording; as many nines as --nines wants.
+  [[nodiscard]] std::vector<NamedPolicy> replayed_policies(QosRecording& recording) const {
+    if (nines_option_->count() > 0) recording.miss_probability = std::pow(10.0, -nines_);
+    std::vector<std::string> names = policies_;
+    if (names.empty()) {
+      for (const NamedPolicy& policy : recording.policies) names.push_back(policy.name);
+    }
+    std::vector<NamedPolicy> policies;
+    for (const std::string& name : names) {
+      policies.push_back(
+          policy_by_name(name, recording.profile.level_count, recording.miss_probability));
+    }
+    return policies;
+  }
+
+  [[nodiscard]] std::vector<std::unique_ptr<QosService>> make_services(
+      const Console& console, const std::shared_ptr<const format::Reader>& reader,
+      QosRecording& recording) const {
+    QosServiceOptions options;
+    options.count = recording.policies.size();
     options.threads = threads_ > 0 ? threads_ : std::min(available_cores(), kMaxThreads);
-    for (const graph::ValueInfo& input : reader->model().graphs.front().inputs) {
-      for (const graph::Dim& dim : input.shape) {
-        if (!dim.symbol().empty()) options.bindings[dim.symbol()] = batch_;
-      }
+    options.batch = batch_;
+    if (translates(reader->model())) {
+      check_translation();
+      options.data = data_;
+      recording.metric_source = "BLEU of the answers on sentences of " + data_;
+      return make_translation_services(console, reader, options, recording);
     }
-    std::vector<std::unique_ptr<runtime::Session>> sessions;
-    for (size_t i = 0; i < count; ++i) {
-      sessions.push_back(value_or_throw(runtime::Session::create(reader, options)));
+    if (classifies_nodes(reader->model())) options.data = data_;
+    const route::AccuracyTable accuracy = accuracy_table(console, reader, recording.metric_source);
+    return make_session_services(console, reader, accuracy, options, recording);
+  }
+
+  void check_translation() const {
+    if (data_.empty()) {
+      throw UsageError("'" + file_ + "' is a translator: name sentences with --data");
     }
-    return sessions;
+    if (batch_ > 1) throw UsageError("a translator takes one sentence at a time, without --batch");
+    if (!sweep_.empty()) {
+      throw UsageError(
+          "--sweep simulates, and translations cannot be simulated: their lengths "
+          "differ; give one deadline after the other");
+    }
   }
 
   [[nodiscard]] route::AccuracyTable accuracy_table(
@@ -375,8 +391,8 @@ class QosVerb : public Verb {
       return read_accuracy(eval_, *reader);
     }
     if (!data_.empty()) {
-      source = "measured on " + format_count(kMetricImages) + " test images of " + data_;
-      return measure_accuracy(console, reader, data_, kMetricImages,
+      source = "measured on " + format_count(kMetricSamples) + " test samples of " + data_;
+      return measure_accuracy(console, reader, data_, kMetricSamples,
                               std::min(available_cores(), kMaxThreads));
     }
     if (!level_metrics_.empty()) {
@@ -385,18 +401,6 @@ class QosVerb : public Verb {
     }
     source = "unknown: a level's share of the least sparse level's time stands in";
     return {};
-  }
-
-  static route::ProfileTable measure(const Console& console, runtime::Session& session) {
-    LateProgress progress("profile", "rounds", console);
-    runtime::ProfileMeasurementOptions options;
-    options.progress = [&](int64_t done, int64_t total) {
-      progress.update(done, total);
-      return !interrupted();
-    };
-    auto measured = runtime::measure_profile(session, options);
-    stop_if_interrupted();
-    return value_or_throw(std::move(measured)).table;
   }
 
   [[nodiscard]] LoadOptions load_options(double median_ns) const {
@@ -471,6 +475,7 @@ class QosVerb : public Verb {
   std::string html_;
   CLI::Option* deadline_option_ = nullptr;
   CLI::Option* factor_option_ = nullptr;
+  CLI::Option* nines_option_ = nullptr;
   CLI::Option* rate_option_ = nullptr;
 };
 

@@ -16,7 +16,6 @@
 
 #include "core/clock.h"
 #include "runtime/live_state.h"
-#include "runtime/random_tensors.h"
 #include "train/error.h"
 
 namespace strata::cli {
@@ -72,10 +71,9 @@ class Switcher {
   std::jthread thread_;
 };
 
-/// One policy's session and what it needs to run.
+/// One policy and what serves it.
 struct Server {
-  runtime::Session* session = nullptr;
-  runtime::RandomTensors buffers;
+  QosService* service = nullptr;
   route::PolicyOptions policy;
   runtime::LiveSnapshot live;
   double metric_sum = 0;
@@ -88,6 +86,7 @@ struct Block {
   double begin_ns = 0;
   double end_ns = 0;
   bool warm_up = false;
+  size_t first_request = 0;
   std::span<const double> arrivals;
   std::vector<Interval> loaded;  ///< since the block's begin
 };
@@ -105,8 +104,8 @@ std::vector<Block> cut_into_blocks(const LoadPlan& plan, double block_ns, double
     block.warm_up = begin < warm_up_ns - block_ns / 2;
     const auto first = std::lower_bound(arrivals.begin(), arrivals.end(), begin);
     const auto last = std::lower_bound(first, arrivals.end(), block.end_ns);
-    block.arrivals = arrivals.subspan(static_cast<size_t>(first - arrivals.begin()),
-                                      static_cast<size_t>(last - first));
+    block.first_request = static_cast<size_t>(first - arrivals.begin());
+    block.arrivals = arrivals.subspan(block.first_request, static_cast<size_t>(last - first));
     for (const Interval& interval : plan.loaded) {
       const double from = std::max(interval.begin_ns, begin);
       const double to = std::min(interval.end_ns, block.end_ns);
@@ -119,20 +118,14 @@ std::vector<Block> cut_into_blocks(const LoadPlan& plan, double block_ns, double
 
 class Experiment {
  public:
-  Experiment(QosRecording& recording,
-             const std::vector<std::unique_ptr<runtime::Session>>& sessions, CoRunner& co_runner,
-             const ExperimentOptions& options)
+  Experiment(QosRecording& recording, const std::vector<std::unique_ptr<QosService>>& services,
+             CoRunner& co_runner, const ExperimentOptions& options)
       : recording_(recording),
         co_runner_(co_runner),
         options_(options),
         profile_(value_or_throw(route::Profile::create(recording.profile))) {
-    for (size_t i = 0; i < sessions.size(); ++i) {
-      Server server{sessions[i].get(),
-                    runtime::RandomTensors(*sessions[i]),
-                    recording.policies[i].options,
-                    {},
-                    0,
-                    0};
+    for (size_t i = 0; i < services.size(); ++i) {
+      Server server{services[i].get(), recording.policies[i].options, {}, 0, 0};
       if (options.give_up) server.policy.on_infeasible = route::OnInfeasible::kGiveUp;
       describe(server.live, recording.policies[i].name);
       servers_.push_back(std::move(server));
@@ -184,9 +177,11 @@ class Experiment {
     live.level_count = profile_.level_count();
     live.threads = profile_.threads();
     live.batch = recording_.batch;
-    live.metric = profile_.metric(profile_.level_count() - 1);
-    live.sparsest_metric = profile_.metric(0);
-    live.densest_metric = profile_.metric(profile_.level_count() - 1);
+    if (!recording_.translates()) {  // what translations are worth is known when all are made
+      live.metric = profile_.metric(profile_.level_count() - 1);
+      live.sparsest_metric = profile_.metric(0);
+      live.densest_metric = profile_.metric(profile_.level_count() - 1);
+    }
     runtime::LiveSnapshot::assign(live.model, recording_.model);
     runtime::LiveSnapshot::assign(live.policy, policy);
     runtime::LiveSnapshot::assign(live.load,
@@ -201,13 +196,12 @@ class Experiment {
   void run_block(const Block& block, size_t policy) {
     Server& server = servers_[policy];
     // Its weights come into the caches, and nobody else's threads are awake any more.
-    for (int i = 0; i < kWarmingRuns; ++i) {
-      throw_if_error(server.session->run(server.buffers.inputs(), server.buffers.outputs(), 0));
-    }
+    for (int i = 0; i < kWarmingRuns; ++i) server.service->warm_up();
     const int64_t origin = monotonic_ns();
     const Switcher switcher(co_runner_, block.loaded, origin);
     const double longest_ns = kLongestTurn * (block.end_ns - block.begin_ns);
-    for (const double arrival : block.arrivals) {
+    for (size_t request = 0; request < block.arrivals.size(); ++request) {
+      const double arrival = block.arrivals[request];
       const auto requested = origin + static_cast<int64_t>(arrival - block.begin_ns);
       if (monotonic_ns() < requested) sleep_until(requested);
       if (interrupted()) return;
@@ -221,29 +215,30 @@ class Experiment {
       if (static_cast<double>(start - origin) > longest_ns) {
         inference.missed = true;
         inference.finish_ns = inference.start_ns;
+        server.service->describe(block.first_request + request, inference);
         record(inference, {});
       } else {
-        serve(server, inference, requested);
+        serve(server, block.first_request + request, inference, requested);
       }
     }
   }
 
-  void serve(Server& server, RecordedInference& inference, int64_t requested) {
+  void serve(Server& server, size_t request, RecordedInference& inference, int64_t requested) {
     runtime::RunOptions run;
     run.policy = server.policy;
     run.deadline_ns = requested + static_cast<int64_t>(recording_.deadline_ns);
-    const Status status =
-        server.session->run(server.buffers.inputs(), server.buffers.outputs(), run);
+    const Status status = server.service->answer(request, run);
     if (!status.ok() && status.code() != StatusCode::kDeadlineExceeded) throw_if_error(status);
-    const runtime::RunReport& report = server.session->last_run();
+    const runtime::RunReport& report = server.service->last_run();
     inference.completed = report.completed;
     inference.missed = !report.met;
     inference.finish_ns = inference.start_ns + report.total_ns;
     inference.slowdown = report.slowdown;
+    server.service->describe(request, inference);
     record(inference, report.steps);
     if (!live_) return;
     server.live.add(report, inference.finish_ns - inference.arrival_ns, inference.missed);
-    if (inference.completed) {
+    if (inference.completed && !recording_.translates()) {
       server.metric_sum += route_metric(
           profile_, recording_.levels.data() + recording_.levels.size() - recording_.steps());
       server.live.metric = server.metric_sum / static_cast<double>(++server.answered);
@@ -272,9 +267,9 @@ class Experiment {
 }  // namespace
 
 bool run_experiment(QosRecording& recording,
-                    const std::vector<std::unique_ptr<runtime::Session>>& sessions,
-                    CoRunner& co_runner, const ExperimentOptions& options) {
-  return Experiment(recording, sessions, co_runner, options).run();
+                    const std::vector<std::unique_ptr<QosService>>& services, CoRunner& co_runner,
+                    const ExperimentOptions& options) {
+  return Experiment(recording, services, co_runner, options).run();
 }
 
 }  // namespace strata::cli

@@ -6,9 +6,9 @@
 #include <memory>
 #include <vector>
 
-#include "runtime/session.h"
 #include "tools/strata/co_runner.h"
 #include "tools/strata/qos_recording.h"
+#include "tools/strata/qos_service.h"
 
 namespace strata::cli {
 
@@ -22,16 +22,16 @@ struct ExperimentOptions {
   std::function<void(double done, double total)> progress;
 };
 
-/// Runs recording.policies, each on a session of its own, and fills `loaded`, `inferences`,
-/// `levels` and `step_ns`; everything else of `recording` is given. sessions[i] serves policy i and
-/// has recording.profile as its profile. When the user interrupts, it ends early and returns false;
-/// what was recorded until then is whole. Throws Error.
+/// Runs recording.policies, each on a service of its own, and fills `loaded`, `inferences`,
+/// `levels` and `step_ns`; everything else of `recording` is given. services[i] serves policy i.
+/// When the user interrupts, it ends early and returns false; what was recorded until then is
+/// whole. Throws Error.
 ///
 /// Within a block all policies see the same arrivals and the same bursts; from block to block their
 /// order rotates, so that what drifts slowly hits all alike. A turn ends when its last request is
 /// answered; when that takes twice the block's length, what still waits is dropped, as missed.
 bool run_experiment(QosRecording& recording,
-                    const std::vector<std::unique_ptr<runtime::Session>>& sessions,
-                    CoRunner& co_runner, const ExperimentOptions& options);
+                    const std::vector<std::unique_ptr<QosService>>& services, CoRunner& co_runner,
+                    const ExperimentOptions& options);
 
 }  // namespace strata::cli

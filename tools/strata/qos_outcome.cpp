@@ -7,6 +7,7 @@
 #include "route/simulator.h"
 #include "tools/strata/latency.h"
 #include "train/error.h"
+#include "train/text/bleu.h"
 
 namespace strata::cli {
 namespace {
@@ -114,6 +115,36 @@ void add_slowdowns(route::Recording& slowdowns, const QosRecording& recording,
   }
 }
 
+double bleu(const std::vector<std::string>& hypotheses,
+            const std::vector<std::string>& references) {
+  return hypotheses.empty() ? 0 : text::corpus_bleu(hypotheses, {&references, 1}).score;
+}
+
+/// The metrics of a translator's outcome.
+void fill_bleu(PolicyOutcome& outcome, const QosRecording& recording, size_t policy) {
+  std::vector<std::string> references, answered_references, answers, in_time, sparsest, densest;
+  for (const RecordedInference& inference : recording.inferences) {
+    if (inference.policy != static_cast<int>(policy) || inference.warm_up) continue;
+    const RecordedSentence& sentence = recording.sentences[static_cast<size_t>(inference.sentence)];
+    references.push_back(sentence.reference);
+    sparsest.push_back(sentence.level_answers.front());
+    densest.push_back(sentence.level_answers.back());
+    in_time.push_back(inference.missed ? "" : inference.answer);
+    if (!inference.completed) continue;
+    answered_references.push_back(sentence.reference);
+    answers.push_back(inference.answer);
+  }
+  outcome.metric = bleu(answers, answered_references);
+  outcome.metric_met = bleu(in_time, references);
+  outcome.lowest = bleu(sparsest, references);
+  outcome.highest = bleu(densest, references);
+}
+
+void set_range(PolicyOutcome& outcome, const route::Profile& profile) {
+  outcome.lowest = profile.metric(0);
+  outcome.highest = profile.metric(profile.level_count() - 1);
+}
+
 void copy_counts(PolicyOutcome& outcome, const route::SimulationOutcome& simulated) {
   outcome.inferences = simulated.inferences;
   outcome.misses = simulated.misses;
@@ -172,6 +203,15 @@ route::Proportion clustered_interval(const std::vector<bool>& missed, size_t clu
   return wide;
 }
 
+double level_bleu(const QosRecording& recording, int level) {
+  std::vector<std::string> references, answers;
+  for (const RecordedSentence& sentence : recording.sentences) {
+    references.push_back(sentence.reference);
+    answers.push_back(sentence.level_answers[static_cast<size_t>(level)]);
+  }
+  return bleu(answers, references);
+}
+
 PolicyOutcome live_outcome(const QosRecording& recording, size_t policy) {
   const route::Profile profile = value_or_throw(route::Profile::create(recording.profile));
   PolicyOutcome outcome;
@@ -197,9 +237,11 @@ PolicyOutcome live_outcome(const QosRecording& recording, size_t policy) {
       ++outcome.unanswered;
       continue;
     }
-    const double metric = route_metric(profile, levels.data());
-    outcome.metric += metric;
-    if (!inference.missed) outcome.metric_met += metric;
+    if (!recording.translates()) {
+      const double metric = route_metric(profile, levels.data());
+      outcome.metric += metric;
+      if (!inference.missed) outcome.metric_met += metric;
+    }
     latency.add(inference.finish_ns - inference.arrival_ns);
   }
   outcome.inferences = static_cast<int64_t>(missed.size());
@@ -209,6 +251,8 @@ PolicyOutcome live_outcome(const QosRecording& recording, size_t policy) {
     outcome.metric_met /= static_cast<double>(outcome.inferences);
     outcome.reroutes = static_cast<double>(switches) / answered;
   }
+  set_range(outcome, profile);
+  if (recording.translates()) fill_bleu(outcome, recording, policy);
   for (double& share : outcome.time_share) share /= std::max(total_ns, 1.0);
   outcome.miss_rate = clustered_interval(missed, kBlockInferences);
   fill_latency(outcome, latency);
@@ -246,6 +290,7 @@ Replay replayed_outcome(const QosRecording& recording, size_t policy) {
   options.observer = &observer;
   copy_counts(replay.outcome,
               value_or_throw(route::simulate(profile, *source, *interference, options)));
+  set_range(replay.outcome, profile);
   fill_latency(replay.outcome, observer.latency);
   replay.outcome.miss_rate = clustered_interval(observer.missed, kBlockInferences);
   size_t same = 0;
@@ -277,6 +322,7 @@ PolicyOutcome simulated_outcome(const QosRecording& recording, const NamedPolicy
   LatencyObserver observer;
   options.observer = &observer;
   copy_counts(outcome, value_or_throw(route::simulate(profile, *arrivals, *interference, options)));
+  set_range(outcome, profile);
   fill_latency(outcome, observer.latency);
   outcome.miss_rate = clustered_interval(observer.missed, kBlockInferences);
   return outcome;

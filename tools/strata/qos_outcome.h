@@ -23,8 +23,11 @@ struct PolicyOutcome {
   int64_t misses = 0;           ///< answered late, given up or dropped
   int64_t unanswered = 0;       ///< of them: given up or dropped
   route::Proportion miss_rate;  ///< with its 95 % interval
-  double metric = 0;      ///< mean over the routes of the inferences answered, in time or late
-  double metric_met = 0;  ///< over all inferences, one that missed counts 0
+  double metric = 0;      ///< mean over the routes of the inferences answered, in time or late; of
+                          ///< a translator BLEU of what it said
+  double metric_met = 0;  ///< over all inferences, one that missed counts 0, or has said nothing
+  double lowest = 0;      ///< what the sparsest level would have had on the same requests
+  double highest = 0;     ///< and the least sparse one
   double p50_ms = 0, p90_ms = 0, p99_ms = 0, max_ms = 0;  ///< request to answer
   double reroutes = 0;                                    ///< per answered inference
   std::vector<double> time_share;                         ///< [level] of the computing time
@@ -36,10 +39,14 @@ struct PolicyOutcome {
 /// variance between runs of `cluster` consecutive inferences exceeds the binomial one (Kish 1965).
 route::Proportion clustered_interval(const std::vector<bool>& missed, size_t cluster);
 
+/// BLEU of a level on all sentences of a translator's recording.
+double level_bleu(const QosRecording& recording, int level);
+
 /// What was seen live. Warm-up does not count.
 PolicyOutcome live_outcome(const QosRecording& recording, size_t policy);
 
-/// The simulator on the recorded slowdowns and arrivals of this very policy, in order and once,
+/// The simulator, which knows networks whose inferences all have the same steps, not translators,
+/// on the recorded slowdowns and arrivals of this very policy, in order and once,
 /// warm-up included: where it differs from live_outcome(), the simulator is wrong.
 struct Replay {
   PolicyOutcome outcome;

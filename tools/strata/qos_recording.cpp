@@ -15,6 +15,7 @@ constexpr int kRecordingSchema = 1;
 constexpr const char* kFixedPrefix = "fixed-";
 constexpr const char* kAdaptivePrefix = "adaptive-";
 constexpr double kNsPerUs = 1e3;
+constexpr size_t kMostSteps = 100'000;  // of one translation
 constexpr double kLeastNines = 0.1;
 constexpr double kMostNines = 9;
 
@@ -80,6 +81,12 @@ Json setting_to_json(const QosRecording& recording) {
   for (const NamedPolicy& policy : recording.policies) json["policies"].push_back(policy.name);
   json["profile"] = profile_to_json(recording.profile);
   json["inferences"] = recording.inferences.size();
+  if (!recording.translates()) return json;
+  json["most_steps"] = recording.most_steps;
+  for (const RecordedSentence& sentence : recording.sentences) {
+    json["sentences"].push_back(
+        {{"reference", sentence.reference}, {"levels", sentence.level_answers}});
+  }
   return json;
 }
 
@@ -94,6 +101,10 @@ std::string inference_line(const QosRecording& recording, size_t index) {
                {"start_us", to_us(inference.start_ns)},
                {"end_us", to_us(inference.finish_ns)},
                {"slow", std::round(inference.slowdown * 1e4) / 1e4}};
+  if (recording.translates()) {
+    json["sentence"] = inference.sentence;
+    json["answer"] = inference.answer;
+  }
   std::string levels;
   Json times = Json::array();
   for (size_t i = index * recording.steps(); i < (index + 1) * recording.steps(); ++i) {
@@ -111,6 +122,24 @@ uint8_t level_of(char letter) {
   if (letter >= '0' && letter <= '9') return static_cast<uint8_t>(letter - '0');
   if (letter >= 'a' && letter <= 'f') return static_cast<uint8_t>(letter - 'a' + 10);
   return kNotRun;
+}
+
+/// What only a translator's recording has.
+void read_sentences(QosRecording& recording, const Json& json) {
+  if (!json.contains("sentences")) return;
+  recording.most_steps = json.at("most_steps").get<size_t>();
+  if (recording.most_steps < 1 || recording.most_steps > kMostSteps) {
+    throw Error("translations of " + std::to_string(recording.most_steps) +
+                " steps are not possible");
+  }
+  for (const Json& entry : json.at("sentences")) {
+    RecordedSentence& sentence = recording.sentences.emplace_back();
+    sentence.reference = entry.at("reference").get<std::string>();
+    sentence.level_answers = entry.at("levels").get<std::vector<std::string>>();
+    if (sentence.level_answers.size() != static_cast<size_t>(recording.profile.level_count)) {
+      throw Error("a sentence does not have a translation of every level");
+    }
+  }
 }
 
 void read_setting(QosRecording& recording, const Json& json, const std::string& path) {
@@ -138,6 +167,7 @@ void read_setting(QosRecording& recording, const Json& json, const std::string& 
   recording.profile = profile_from_json(json.at("profile"));
   // Checks the counts that the lines below are read by.
   throw_if_error(route::Profile::create(recording.profile).status());
+  read_sentences(recording, json);
   for (const Json& name : json.at("policies")) {
     recording.policies.push_back(policy_by_name(
         name.get<std::string>(), recording.profile.level_count, recording.miss_probability));
@@ -162,10 +192,20 @@ void read_inference(QosRecording& recording, const Json& json) {
   if (!known_policy || levels.size() != recording.steps() || times.size() != recording.steps()) {
     throw Error("an inference does not fit the setting");
   }
+  if (recording.translates()) {
+    inference.sentence = json.at("sentence").get<int>();
+    inference.answer = json.at("answer").get<std::string>();
+    if (inference.sentence < 0 ||
+        inference.sentence >= static_cast<int>(recording.sentences.size())) {
+      throw Error("an inference is of a sentence that the setting lacks");
+    }
+  }
+  // Sentences differ in length; any other inference that was completed ran every step.
+  const bool is_whole = inference.completed && !recording.translates();
   for (size_t i = 0; i < levels.size(); ++i) {
     const uint8_t level = level_of(levels[i]);
     const bool is_level = level == kNotRun || level < recording.profile.level_count;
-    if (!is_level || (inference.completed && (level == kNotRun || !(times[i] >= 0)))) {
+    if (!is_level || !(times[i] >= 0) || (is_whole && level == kNotRun)) {
       throw Error("an inference has a level that the model lacks, or a step without a time");
     }
     recording.levels.push_back(level);

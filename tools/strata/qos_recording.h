@@ -36,6 +36,14 @@ struct RecordedInference {
   double start_ns = 0;
   double finish_ns = 0;
   double slowdown = 1;  ///< believed afterwards
+  int sentence = -1;    ///< of a translator: index into QosRecording::sentences
+  std::string answer;   ///< of a translator: what it said; empty if it gave up
+};
+
+/// What a translator is asked, and what its levels make of it without any deadline.
+struct RecordedSentence {
+  std::string reference;
+  std::vector<std::string> level_answers;  ///< [level]
 };
 
 struct QosRecording {
@@ -54,10 +62,19 @@ struct QosRecording {
   route::ProfileTable profile;
   std::vector<NamedPolicy> policies;
   std::vector<RecordedInference> inferences;  ///< in the order in which they ran
-  std::vector<uint8_t> levels;  ///< [inference * steps + step]; 255: the step did not run
+  std::vector<uint8_t> levels;  ///< [inference * steps() + step]; 255: the step did not run
   std::vector<float> step_ns;   ///< the same; 0: the step did not run
 
-  [[nodiscard]] size_t steps() const { return static_cast<size_t>(profile.step_count); }
+  /// Of a translator, else empty. `profile` is then that of a typical translation, and an inference
+  /// has as many steps as its sentence needs.
+  std::vector<RecordedSentence> sentences;
+  size_t most_steps = 0;  ///< of a translator: that any sentence can take
+
+  [[nodiscard]] bool translates() const { return !sentences.empty(); }
+  /// Room for each inference in `levels` and `step_ns`.
+  [[nodiscard]] size_t steps() const {
+    return translates() ? most_steps : static_cast<size_t>(profile.step_count);
+  }
 };
 
 inline constexpr uint8_t kNotRun = 255;

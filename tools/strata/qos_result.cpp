@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <optional>
 
 #include "tools/strata/qos_outcome.h"
@@ -45,27 +46,25 @@ Json survival_json(const PolicyOutcome& outcome) {
   return points;
 }
 
-/// How far `metric` is from the sparsest level's to the least sparse one's; null where they agree.
-Json accuracy_share(const route::Profile& profile, double metric) {
-  const double low = profile.metric(0);
-  const double high = profile.metric(profile.level_count() - 1);
-  return high > low ? Json((metric - low) / (high - low)) : Json();
+/// How far the metric is from the sparsest level's to the least sparse one's; null where they
+/// agree.
+Json accuracy_share(const PolicyOutcome& outcome) {
+  const double range = outcome.highest - outcome.lowest;
+  return range > 0 ? Json((outcome.metric - outcome.lowest) / range) : Json();
 }
 
 /// The policy that stands for rerouting in the comparison: the last one that is not fixed.
-size_t router_of(const QosRecording& recording) {
-  size_t best = recording.policies.size() - 1;
-  for (size_t i = 0; i < recording.policies.size(); ++i) {
-    if (recording.policies[i].options.kind != route::PolicyKind::kFixed) best = i;
+size_t router_of(const std::vector<NamedPolicy>& policies) {
+  size_t best = policies.size() - 1;
+  for (size_t i = 0; i < policies.size(); ++i) {
+    if (policies[i].options.kind != route::PolicyKind::kFixed) best = i;
   }
   return best;
 }
 
-std::optional<size_t> find_policy(const QosRecording& recording, const std::string& name) {
-  for (size_t i = 0; i < recording.policies.size(); ++i) {
-    if (recording.policies[i].name == name) return i;
-  }
-  return std::nullopt;
+bool has_policy(const std::vector<NamedPolicy>& policies, const std::string& name) {
+  return std::any_of(policies.begin(), policies.end(),
+                     [&](const NamedPolicy& policy) { return policy.name == name; });
 }
 
 /// What happened in the first seconds that count, under one policy.
@@ -83,11 +82,14 @@ Json timeline_json(const QosRecording& recording, size_t policy) {
     if (seconds > kTimelineSeconds) break;
     if (!inference.completed) continue;
     double level_sum = 0;
-    for (size_t step = 0; step < recording.steps(); ++step) {
-      level_sum += recording.levels[i * recording.steps() + step];
+    size_t steps = 0;
+    for (; steps < recording.steps(); ++steps) {
+      const uint8_t level = recording.levels[i * recording.steps() + steps];
+      if (level == kNotRun) break;
+      level_sum += level;
     }
     json["seconds"].push_back(seconds);
-    json["level"].push_back(level_sum / static_cast<double>(recording.steps()));
+    json["level"].push_back(level_sum / static_cast<double>(std::max<size_t>(steps, 1)));
     json["latency_ms"].push_back((inference.finish_ns - inference.arrival_ns) * kMsPerNs);
     json["missed"].push_back(inference.missed);
     json["slowdown"].push_back(inference.slowdown);
@@ -101,48 +103,45 @@ Json timeline_json(const QosRecording& recording, size_t policy) {
   return json;
 }
 
-/// The simulations of one deadline: every policy of the recording, and the oracle.
+/// The simulations of one deadline: every wanted policy, and the oracle.
 class Simulations {
  public:
   Simulations(const QosRecording& recording, const EvaluationOptions& options)
-      : recording_(recording), options_(options) {
-    const auto per_deadline =
-        static_cast<int64_t>(recording.policies.size()) + (options.oracle ? 1 : 0);
-    total_ = per_deadline * static_cast<int64_t>(1 + options.sweep.size());
+      : recording_(recording),
+        options_(options),
+        policies_(options.policies.empty() ? recording.policies : options.policies) {
+    if (options.oracle) {
+      policies_.push_back(
+          policy_by_name(kOracle, recording.profile.level_count, recording.miss_probability));
+    }
+    total_ = static_cast<int64_t>(policies_.size() * (1 + options.sweep.size()));
   }
 
   std::vector<PolicyOutcome> run(double deadline_ns, int64_t inferences) {
     std::vector<PolicyOutcome> outcomes;
     const SimulationPlan plan{deadline_ns, inferences, recording_.load.seed};
-    for (const NamedPolicy& policy : recording_.policies) {
-      step();
+    for (const NamedPolicy& policy : policies_) {
+      if (options_.progress) options_.progress(done_++, total_);
       outcomes.push_back(simulated_outcome(recording_, policy, plan));
-    }
-    if (options_.oracle) {
-      step();
-      const NamedPolicy oracle =
-          policy_by_name(kOracle, recording_.profile.level_count, recording_.miss_probability);
-      outcomes.push_back(simulated_outcome(recording_, oracle, plan));
     }
     return outcomes;
   }
 
  private:
-  void step() {
-    if (options_.progress) options_.progress(done_++, total_);
-  }
   const QosRecording& recording_;
   const EvaluationOptions& options_;
+  std::vector<NamedPolicy> policies_;
   int64_t done_ = 0;
   int64_t total_ = 0;
 };
 
-Json policy_json(const QosRecording& recording, const route::Profile& profile, size_t policy) {
+Json policy_json(const QosRecording& recording, size_t policy) {
   const PolicyOutcome live = live_outcome(recording, policy);
   Json entry = {{"name", live.name}, {"source", "live"}};
   entry.update(outcome_json(live));
-  entry["accuracy_share"] = accuracy_share(profile, live.metric);
+  entry["accuracy_share"] = accuracy_share(live);
   entry["survival"] = survival_json(live);
+  if (recording.translates()) return entry;
   const Replay replay = replayed_outcome(recording, policy);
   entry["replayed"] = {{"miss_rate", replay.outcome.miss_rate.value},
                        {"ci95", {replay.outcome.miss_rate.low, replay.outcome.miss_rate.high}},
@@ -151,11 +150,20 @@ Json policy_json(const QosRecording& recording, const route::Profile& profile, s
   return entry;
 }
 
-void add_simulated(Json& entry, const route::Profile& profile, const PolicyOutcome& outcome) {
+/// Beside the live figures of the same policy, if there are any.
+void add_simulated(Json& policies, const PolicyOutcome& outcome) {
   Json simulated = outcome_json(outcome);
-  simulated["accuracy_share"] = accuracy_share(profile, outcome.metric);
+  simulated["accuracy_share"] = accuracy_share(outcome);
   simulated["survival"] = survival_json(outcome);
-  entry["simulated"] = std::move(simulated);
+  auto entry = std::find_if(policies.begin(), policies.end(),
+                            [&](const Json& policy) { return policy.at("name") == outcome.name; });
+  if (entry == policies.end()) {
+    Json alone = {{"name", outcome.name}, {"source", "simulated"}};
+    alone.update(outcome_json(outcome));
+    policies.push_back(std::move(alone));
+    entry = std::prev(policies.end());
+  }
+  (*entry)["simulated"] = std::move(simulated);
 }
 
 void add_sweep(Json& document, const route::Profile& profile, const EvaluationOptions& options,
@@ -168,7 +176,7 @@ void add_sweep(Json& document, const route::Profile& profile, const EvaluationOp
     for (const PolicyOutcome& outcome : simulations.run(factor * median_ns, options.swept)) {
       Json policy = {{"name", outcome.name}};
       policy.update(outcome_json(outcome));
-      policy["accuracy_share"] = accuracy_share(profile, outcome.metric);
+      policy["accuracy_share"] = accuracy_share(outcome);
       entry["policies"].push_back(std::move(policy));
     }
     document["sweep"].push_back(std::move(entry));
@@ -204,6 +212,12 @@ std::string percent(double share) {
 std::string interval_text(const Json& figures) {
   return percent(figures.at("ci95").at(0).get<double>()) + " - " +
          percent(figures.at("ci95").at(1).get<double>());
+}
+
+bool has_simulated(const Json& document) {
+  const Json& policies = document.at("policies");
+  return std::any_of(policies.begin(), policies.end(),
+                     [](const Json& entry) { return entry.contains("simulated"); });
 }
 
 std::string policy_table(const Json& document, bool simulated) {
@@ -263,7 +277,7 @@ void add_result(Json& document, const QosRecording& recording, const EvaluationO
   document["co_runner"] = {
       {"kind", recording.kind}, {"workers", recording.workers}, {"program", recording.co_runner}};
   document["load"] = to_json(recording.load);
-  document["metric"] = "top1";
+  document["metric"] = recording.translates() ? "bleu" : "top1";
   document["metric_source"] = recording.metric_source;
   document["levels"] = Json::array();
   for (int level = 0; level <= top; ++level) {
@@ -273,31 +287,28 @@ void add_result(Json& document, const QosRecording& recording, const EvaluationO
   }
   document["policies"] = Json::array();
   for (size_t i = 0; i < recording.policies.size(); ++i) {
-    document["policies"].push_back(policy_json(recording, profile, i));
+    document["policies"].push_back(policy_json(recording, i));
   }
   Simulations simulations(recording, options);
-  if (options.simulated > 0) {
-    const auto outcomes = simulations.run(recording.deadline_ns, options.simulated);
-    for (size_t i = 0; i < outcomes.size(); ++i) {
-      if (i == recording.policies.size()) {
-        Json oracle = {{"name", kOracle}, {"source", "simulated"}};
-        oracle.update(outcome_json(outcomes[i]));
-        document["policies"].push_back(std::move(oracle));
-      }
-      add_simulated(document["policies"][i], profile, outcomes[i]);
+  const bool simulate = options.simulated > 0 && !recording.translates();
+  if (simulate) {
+    for (const PolicyOutcome& outcome : simulations.run(recording.deadline_ns, options.simulated)) {
+      add_simulated(document["policies"], outcome);
     }
   }
   const std::string fixed = "fixed-" + std::to_string(top);
-  const std::string router = recording.policies[router_of(recording)].name;
-  if (find_policy(recording, fixed) && router != fixed) {
+  const auto& compared =
+      simulate && !options.policies.empty() ? options.policies : recording.policies;
+  const std::string router = compared[router_of(compared)].name;
+  if (has_policy(compared, fixed) && router != fixed) {
     document["comparison"] = {{"fixed", fixed}, {"router", router}};
   }
-  if (options.simulated > 0 && !options.sweep.empty()) {
+  if (simulate && !options.sweep.empty()) {
     add_sweep(document, profile, options, simulations);
   } else {
     document["sweep"] = Json::array();
   }
-  document["timeline"] = timeline_json(recording, router_of(recording));
+  document["timeline"] = timeline_json(recording, router_of(recording.policies));
 }
 
 std::string comparison_line(const Json& document) {
@@ -334,7 +345,7 @@ std::string result_text(const Json& document) {
       document.at("load").at("pattern").get<std::string>() +
       "\naccuracies: " + document.at("metric_source").get<std::string>() + "\n\nlive\n" +
       policy_table(document, false);
-  if (document.at("policies").at(0).contains("simulated")) {
+  if (has_simulated(document)) {
     text += "\nsimulated from the recording\n" + policy_table(document, true);
   }
   if (!document.at("sweep").empty()) {

@@ -12,16 +12,18 @@
 namespace strata::cli {
 
 struct EvaluationOptions {
-  int64_t simulated = 1'000'000;  ///< inferences per policy; 0: no simulation
-  int64_t swept = 200'000;        ///< per policy and deadline
-  std::vector<double> sweep;      ///< deadlines as multiples of the less sparse level's median
-  bool oracle = true;             ///< also simulate what knows the future
+  int64_t simulated = 1'000'000;      ///< inferences per policy; 0: no simulation
+  int64_t swept = 200'000;            ///< per policy and deadline
+  std::vector<double> sweep;          ///< deadlines as multiples of the less sparse level's median
+  std::vector<NamedPolicy> policies;  ///< that are simulated; empty: those of the recording
+  bool oracle = true;                 ///< also simulate what knows the future
   /// Before each of `total` simulations; may throw.
   std::function<void(int64_t done, int64_t total)> progress;
 };
 
-/// Adds to `document`: model, threads, batch, deadline_ms, deadline_factor, wanted_nines,
-/// co_runner, load, levels[], policies[], comparison, sweep[], timeline. Throws Error.
+/// Translations are not simulated. Adds to `document`: model, threads, batch, deadline_ms,
+/// deadline_factor, wanted_nines, co_runner, load, levels[], policies[], comparison, sweep[],
+/// timeline. Throws Error.
 void add_result(Json& document, const QosRecording& recording, const EvaluationOptions& options);
 
 /// Tables, and the line that compares the fixed less sparse level with the best rerouting policy.

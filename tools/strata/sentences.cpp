@@ -10,6 +10,14 @@ bool translates(const graph::Model& model) {
   return family != model.metadata.end() && family->second == "translation";
 }
 
+text::Languages languages_of(const graph::Model& model) {
+  const auto named = [&](const char* key, const char* otherwise) {
+    const auto found = model.metadata.find(key);
+    return found == model.metadata.end() ? std::string(otherwise) : found->second;
+  };
+  return {named("source", "en"), named("target", "de")};
+}
+
 SentenceTranslator::SentenceTranslator(const std::shared_ptr<const format::Reader>& reader,
                                        const runtime::TranslatorOptions& options)
     : subwords_([&] {

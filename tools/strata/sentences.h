@@ -8,12 +8,16 @@
 
 #include "format/reader.h"
 #include "runtime/translator.h"
+#include "train/text/parallel_corpus.h"
 #include "train/text/subwords.h"
 
 namespace strata::cli {
 
 /// Whether the model translates sentences, by its metadata.
 bool translates(const graph::Model& model);
+
+/// The languages that it was trained on, as its test sets name them.
+text::Languages languages_of(const graph::Model& model);
 
 class SentenceTranslator {
  public:

@@ -14,14 +14,6 @@
 namespace strata::cli {
 namespace {
 
-text::Languages languages_of(const graph::Model& model) {
-  const auto named = [&](const char* key, const char* otherwise) {
-    const auto found = model.metadata.find(key);
-    return found == model.metadata.end() ? std::string(otherwise) : found->second;
-  };
-  return {named("source", "en"), named("target", "de")};
-}
-
 class TranslationEvaluator final : public Evaluator {
  public:
   TranslationEvaluator(const std::shared_ptr<const format::Reader>& reader,
