@@ -68,7 +68,7 @@ class AlignedBuffer {
     return std::align_val_t(size * sizeof(T) < kHugePage ? kCacheLine : kHugePage);
   }
   /// Fewer entries of the translation buffer for the same memory. A hint: the system may ignore it.
-  static void request_huge_pages(void* memory, size_t bytes) {
+  static void request_huge_pages([[maybe_unused]] void* memory, [[maybe_unused]] size_t bytes) {
 #ifdef __linux__
     if (bytes >= kHugePage) madvise(memory, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
 #endif

@@ -1,13 +1,14 @@
 // See half.h.
 #include "core/half.h"
 
-#include <bit>
 #include <cmath>
+
+#include "core/bit_cast.h"
 
 namespace strata {
 
 uint16_t to_half(float value) {
-  const auto bits = std::bit_cast<uint32_t>(value);
+  const auto bits = bit_cast<uint32_t>(value);
   const auto sign = static_cast<uint16_t>(bits >> 16 & 0x8000);
   const float magnitude = std::fabs(value);
   if (std::isnan(value)) return sign | 0x7E00;
@@ -29,10 +30,10 @@ float from_half(uint16_t half) {
   const uint32_t significand = half & 0x3FF;
   if (exponent == 0) {
     const float magnitude = static_cast<float>(significand) * 0x1p-24F;
-    return std::bit_cast<float>(std::bit_cast<uint32_t>(magnitude) | sign);
+    return bit_cast<float>(bit_cast<uint32_t>(magnitude) | sign);
   }
   const uint32_t wide_exponent = exponent == 0x1F ? 0xFF : exponent + (127 - 15);
-  return std::bit_cast<float>(sign | wide_exponent << 23 | significand << 13);
+  return bit_cast<float>(sign | wide_exponent << 23 | significand << 13);
 }
 
 }  // namespace strata

@@ -36,6 +36,13 @@
 #else
 #define STRATA_CASE_NEON(NAME)
 #endif
+#if HWY_TARGETS & HWY_WASM
+#define STRATA_CASE_WASM(NAME)           \
+  case ::strata::kernels::Target::kWasm: \
+    return N_WASM::NAME;
+#else
+#define STRATA_CASE_WASM(NAME)
+#endif
 
 /// Returns, from a function, NAME as compiled for TARGET; FALLBACK where it was not.
 #define STRATA_RETURN_FOR_TARGET(TARGET, NAME, FALLBACK) \
@@ -44,6 +51,7 @@
     STRATA_CASE_AVX2(NAME)                               \
     STRATA_CASE_AVX3(NAME)                               \
     STRATA_CASE_NEON(NAME)                               \
+    STRATA_CASE_WASM(NAME)                               \
     default:                                             \
       return FALLBACK;                                   \
   }

@@ -19,6 +19,8 @@ std::string_view target_name(Target target) {
       return "avx3";
     case Target::kNeon:
       return "neon";
+    case Target::kWasm:
+      return "wasm";
   }
   return "unknown";
 }
@@ -40,6 +42,8 @@ std::vector<Target> supported_targets() {
   if (avx3) targets.push_back(Target::kAvx3);
 #elif defined(__aarch64__)
   targets.push_back(Target::kNeon);
+#elif defined(__wasm_simd128__)
+  targets.push_back(Target::kWasm);
 #endif
   return targets;
 }

@@ -2,13 +2,13 @@
 // products with panels are those of the matrix.
 #include "kernels/sparse_gemm/panel_product.h"
 
-#include <bit>
 #include <cmath>
 #include <string>
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include "core/bit_cast.h"
 #include "random_data.h"
 
 namespace strata::kernels {
@@ -17,12 +17,12 @@ namespace {
 TEST(EncodeWeight, KeepsTheWeightWithinTwoToTheMinus18) {
   std::mt19937 random(1);
   for (int i = 0; i < 100'000; ++i) {
-    const auto weight = std::bit_cast<float>(static_cast<uint32_t>(random()));
+    const auto weight = bit_cast<float>(static_cast<uint32_t>(random()));
     if (!std::isnormal(weight)) continue;
     const auto place = static_cast<uint32_t>(random() % kWindowColumns);
     const uint32_t encoded = encode_weight(weight, place);
     ASSERT_EQ(encoded % kWindowColumns, place);
-    const double kept = std::bit_cast<float>(encoded);
+    const double kept = bit_cast<float>(encoded);
     const double most = std::fabs(weight) < 1e38F ? 0x1p-18 : 0x1p-17;
     ASSERT_LE(std::fabs(kept - weight), most * std::fabs(weight)) << weight;
   }
@@ -32,7 +32,7 @@ TEST(EncodeWeight, NeverMakesAnInfinity) {
   for (const float weight : {std::numeric_limits<float>::max(), -std::numeric_limits<float>::max(),
                              std::numeric_limits<float>::denorm_min(), -1e-45F}) {
     for (uint32_t place = 0; place < kWindowColumns; ++place) {
-      const auto kept = std::bit_cast<float>(encode_weight(weight, place));
+      const auto kept = bit_cast<float>(encode_weight(weight, place));
       EXPECT_TRUE(std::isfinite(kept));
       EXPECT_EQ(std::signbit(kept), std::signbit(weight));
     }

@@ -22,10 +22,10 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 constexpr int64_t kLanes = HWY_LANES(float);
 constexpr int64_t kVectorsPerBlock = kPixelBlock / kLanes;
-// Sums, the inputs of a tap and one weight fill 28 of 32 registers, or all 16; SSE4 needs some for
-// products.
+// Sums, the inputs of a tap and one weight fill 28 of 32 registers, or all 16; some are for
+// products where these are not fused with the addition.
 constexpr int64_t kPanelRows = HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON ? 8 : 4;
-constexpr int64_t kMostVectors = HWY_TARGET == HWY_SSE4 ? 2 : 3;
+constexpr int64_t kMostVectors = HWY_NATIVE_FMA ? 3 : 2;
 constexpr int64_t kTileBlocks = 6;
 // Weights ahead: every broadcast of a line that is still on its way costs more than one load would.
 constexpr int64_t kPrefetched = 512;
@@ -113,8 +113,8 @@ void run(const DenseConvArguments& arguments, int64_t panel_begin, int64_t panel
 // By bench/density_bench.cpp, rather low than high: a level too sparse for its dense kernel is as
 // slow as the dense network, one too dense for its sparse kernel would be slower. That of NEON is
 // guessed.
-constexpr double kWide = HWY_TARGET == HWY_SSE4 ? 0.65 : 0.53;
-constexpr double kNarrow = HWY_TARGET == HWY_SSE4 ? 0.65 : HWY_TARGET == HWY_AVX2 ? 0.53 : 0.41;
+constexpr double kWide = HWY_NATIVE_FMA ? 0.53 : 0.65;
+constexpr double kNarrow = !HWY_NATIVE_FMA ? 0.65 : HWY_TARGET == HWY_AVX2 ? 0.53 : 0.41;
 
 const DenseConvKernel kKernel = {run, kPanelRows, kTileBlocks, kWide, kNarrow};
 

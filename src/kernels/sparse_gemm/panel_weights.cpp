@@ -5,13 +5,13 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstdlib>
 #include <limits>
 #include <numeric>
 #include <utility>
 #include <vector>
 
+#include "core/bit_cast.h"
 #include "core/half.h"
 
 namespace strata::kernels {
@@ -135,7 +135,7 @@ uint32_t encode_weight(float weight, uint32_t place) {
   constexpr uint32_t kMagnitude = 0x7fffffff;
   constexpr uint32_t kInfinity = 0x7f800000;
   constexpr uint32_t kStep = kPlaceMask + 1;
-  const auto bits = std::bit_cast<uint32_t>(weight);
+  const auto bits = bit_cast<uint32_t>(weight);
   const uint32_t encoded = (bits & ~kPlaceMask) | place;
   const int32_t above = static_cast<int32_t>(bits & kPlaceMask) - static_cast<int32_t>(place);
   if (above > static_cast<int32_t>(kStep / 2) && ((encoded + kStep) & kMagnitude) < kInfinity) {

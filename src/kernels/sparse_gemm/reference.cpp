@@ -1,7 +1,7 @@
 // One slot after the other, one weight after the other.
 #include <algorithm>
-#include <bit>
 
+#include "core/bit_cast.h"
 #include "core/half.h"
 #include "kernels/sparse_gemm/panel_product.h"
 
@@ -21,7 +21,7 @@ void product(const PanelWeights& weights, int64_t panel, const float* input, flo
           const int64_t at = slot * kSlotRows + i;
           const bool half = increment.halves != nullptr;
           const float weight =
-              half ? from_half(increment.halves[at]) : std::bit_cast<float>(increment.slots[at]);
+              half ? from_half(increment.halves[at]) : bit_cast<float>(increment.slots[at]);
           const int64_t place = half ? increment.places[at] : increment.slots[at] % kWindowColumns;
           const int64_t column = increment.windows[slot] * kWindowStep + place;
           for (int64_t lane = 0; lane < kLanes; ++lane) {

@@ -2,8 +2,8 @@
 // bits steer the permutation that picks an element for every row: no gather, which on the CPUs at
 // hand takes a cycle per element. Other targets gather. Weights are used with those bits in place.
 #include <algorithm>
-#include <bit>
 
+#include "core/bit_cast.h"
 #include "kernels/sparse_gemm/panel_product.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -151,7 +151,7 @@ HWY_INLINE void add_increment_by_several(const PanelIncrement& increment, int64_
             weight = weights[i];
             place = increment.places[at];
           } else {
-            weight = std::bit_cast<float>(increment.slots[at]);
+            weight = bit_cast<float>(increment.slots[at]);
             place = static_cast<size_t>(increment.slots[at] % kWindowColumns);
           }
           sum[i] =
