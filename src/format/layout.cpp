@@ -81,6 +81,7 @@ Result<Layout> parse_fields(std::span<const uint8_t> bytes, const std::string& n
   }
 
   Layout layout;
+  layout.schema = load<uint32_t>(bytes, kSchemaAt);
   layout.metadata_size = metadata_size;
   layout.metadata = {header_end, align(header_end + metadata_size),
                      load<uint64_t>(bytes, kMetadataChecksumAt)};
@@ -163,7 +164,7 @@ void write_header(const Layout& layout, std::span<uint8_t> bytes) {
   std::copy(kMagic.begin(), kMagic.end(), bytes.begin());
   store(bytes, kMajorAt, kContainerMajor);
   store(bytes, kMinorAt, kContainerMinor);
-  store(bytes, kSchemaAt, kSchemaVersion);
+  store(bytes, kSchemaAt, layout.schema);
   store(bytes, kLevelCountAt, static_cast<uint32_t>(layout.levels.size()));
   store(bytes, kMetadataOffsetAt, layout.metadata.begin);
   store(bytes, kMetadataSizeAt, layout.metadata_size);

@@ -13,7 +13,9 @@
 //   0       8     magic: 89 'S' 'T' 'R' 'A' 'T' 'A' 0A
 //   8       2     container version, major: a reader refuses a newer one
 //   10      2     container version, minor: a reader accepts a newer one and ignores what it adds
-//   12      4     schema version of the metadata: a reader refuses a newer one
+//   12      4     schema version of the metadata, the lowest that it needs: a reader refuses a
+//   newer
+//                 one than it knows
 //   16      4     level count L, 1..256
 //   20      4     zero
 //   24      8     H: offset of the metadata and size of the header, a multiple of 64
@@ -46,8 +48,8 @@
 // with zeros.
 //
 // Values follow the order of their places: f32, f16 (IEEE 754 binary16) or int8 times the f32 scale
-// of the element's index in dimension 0. A narrow value is rounded once, so that it is the same in
-// every level; what rounds to zero is left out of all levels.
+// of the element's channel (model.fbs says which that is). A narrow value is rounded once, so that
+// it is the same in every level; what rounds to zero is left out of all levels.
 #pragma once
 
 #include <cstddef>
@@ -62,7 +64,9 @@ namespace strata::format {
 
 inline constexpr uint16_t kContainerMajor = 1;
 inline constexpr uint16_t kContainerMinor = 0;
-inline constexpr uint32_t kSchemaVersion = 2;
+inline constexpr uint32_t kSchemaWithConstants = 2;
+inline constexpr uint32_t kSchemaWithScaleStrides = 3;
+inline constexpr uint32_t kSchemaVersion = kSchemaWithScaleStrides;  ///< the newest
 inline constexpr uint32_t kMaxLevels = 256;
 inline constexpr uint64_t kAlignment = 64;
 inline constexpr uint64_t kFreeStatistics =
@@ -81,6 +85,7 @@ struct Region {
 };
 
 struct Layout {
+  uint32_t schema = kSchemaVersion;
   uint64_t metadata_size = 0;    ///< without padding
   uint64_t header_checksum = 0;  ///< as read; 0 in a layout that was not read
   Region metadata;

@@ -8,6 +8,8 @@
 #include <flatbuffers/flatbuffers.h>
 #include <model_generated.h>
 
+#include "format/layout.h"
+
 namespace strata::format {
 namespace {
 
@@ -18,6 +20,11 @@ using flatbuffers::Vector;
 constexpr uint64_t kMaxElements = std::numeric_limits<uint32_t>::max();
 constexpr size_t kMinTableSize = sizeof(flatbuffers::soffset_t);
 constexpr size_t kMaxStringBytes = size_t{1} << 30;  // half of what FlatBuffers can address
+
+/// Whether there are no scales, or those that every schema version has.
+bool has_leading_scales(const graph::Parameter& parameter, const ChannelScales& scales) {
+  return scales.values.empty() || scales.channels == graph::leading_channels(parameter);
+}
 
 /// Structures to FlatBuffers.
 class Packer {
@@ -116,12 +123,14 @@ class Packer {
   }
 
   Offset<schema::Parameter> pack_parameter(const graph::Parameter& parameter,
-                                           const std::vector<float>& scales) {
+                                           const ChannelScales& scales) {
     const auto name = pack(parameter.name);
     const auto shape = builder_.CreateVector(parameter.shape);
-    const Offset<Vector<float>> packed_scales = scales.empty() ? 0 : builder_.CreateVector(scales);
+    const Offset<Vector<float>> values =
+        scales.values.empty() ? 0 : builder_.CreateVector(scales.values);
+    const int64_t stride = has_leading_scales(parameter, scales) ? 0 : scales.channels.stride;
     return schema::CreateParameter(builder_, name, shape, static_cast<uint8_t>(parameter.role),
-                                   parameter.prunable, packed_scales);
+                                   parameter.prunable, values, static_cast<uint64_t>(stride));
   }
 
   Offset<schema::Constant> pack(const graph::Constant& constant) {
@@ -309,16 +318,21 @@ class Unpacker {
   std::string error_;
 };
 
-Status check_parameter(const graph::Parameter& parameter, const std::vector<float>& scales,
+Status check_parameter(const graph::Parameter& parameter, const ChannelScales& scales,
                        ValueType values) {
   const std::string name = "its parameter '" + parameter.name + "' ";
   if (static_cast<uint64_t>(parameter.element_count()) > kMaxElements) {
     return data_loss(name + "has more elements than a file can hold");
   }
-  const bool scaled = values == ValueType::kInt8 && parameter.role == graph::ParameterRole::kWeight;
-  const uint64_t channels = parameter.shape.empty() ? 1 : static_cast<uint64_t>(parameter.shape[0]);
-  if (scales.size() != (scaled ? channels : 0)) {
-    return data_loss(name + "has " + std::to_string(scales.size()) + " scales");
+  const bool scaled = values == ValueType::kInt8 && is_weight(parameter);
+  if (scaled == scales.values.empty()) {
+    return data_loss(name + "has " + std::to_string(scales.values.size()) + " scales");
+  }
+  if (!scaled) return {};
+  const int64_t elements = parameter.element_count();
+  const auto [count, stride] = scales.channels;
+  if (stride < 1 || elements % stride != 0 || elements / stride % count != 0) {
+    return data_loss(name + "does not divide among its " + std::to_string(count) + " scales");
   }
   return {};
 }
@@ -350,11 +364,19 @@ Status check_sections(const Metadata& metadata) {
 
 }  // namespace
 
+uint32_t schema_version(const Metadata& metadata) {
+  const std::vector<graph::Parameter>& parameters = metadata.model.parameters;
+  for (size_t p = 0; p < parameters.size(); ++p) {
+    if (!has_leading_scales(parameters[p], metadata.scales[p])) return kSchemaWithScaleStrides;
+  }
+  return kSchemaWithConstants;
+}
+
 Result<std::vector<uint8_t>> encode_metadata(const Metadata& metadata) {
   const graph::Model& model = metadata.model;
   size_t text = metadata.record.size();
   for (const auto& [key, value] : model.metadata) text += key.size() + value.size();
-  for (const std::vector<float>& scales : metadata.scales) text += scales.size() * sizeof(float);
+  for (const ChannelScales& scales : metadata.scales) text += scales.values.size() * sizeof(float);
   for (const graph::Constant& constant : model.constants) text += constant.data.size();
   if (text > kMaxStringBytes) {
     return invalid_argument(
@@ -387,9 +409,14 @@ Result<Metadata> decode_metadata(std::span<const uint8_t> bytes) {
   metadata.record = unpacker.unpack(packed->record());
   metadata.sections = unpacker.unpack_all<std::vector<Section>>(packed->levels());
   for (size_t p = 0; p < metadata.model.parameters.size(); ++p) {
-    const auto* scales = packed->parameters()->Get(static_cast<uint32_t>(p))->scales();
-    metadata.scales.push_back(scales == nullptr ? std::vector<float>()
-                                                : unpacker.unpack_numbers(scales));
+    const auto* parameter = packed->parameters()->Get(static_cast<uint32_t>(p));
+    ChannelScales& scales = metadata.scales.emplace_back();
+    if (parameter->scales() == nullptr) continue;
+    scales.values = unpacker.unpack_numbers(parameter->scales());
+    const auto count = static_cast<int64_t>(scales.values.size());
+    auto stride = static_cast<int64_t>(parameter->scale_stride());
+    if (stride == 0 && count > 0) stride = metadata.model.parameters[p].element_count() / count;
+    scales.channels = {count, stride};
   }
   STRATA_RETURN_IF_ERROR(unpacker.status());
 

@@ -11,6 +11,7 @@
 #include "format/position_coding.h"
 #include "format/writer.h"
 #include "graph/graph.h"
+#include "graph/output_channels.h"
 
 namespace strata::format {
 
@@ -31,13 +32,23 @@ struct Section {
   PositionCode code;
 };
 
+/// The scales of an int8 weight, one per channel; empty for all other parameters.
+struct ChannelScales {
+  std::vector<float> values;
+  graph::OutputChannels channels = {};  ///< if there are any
+  bool operator==(const ChannelScales&) const = default;
+};
+
 struct Metadata {
   graph::Model model;
   std::string record;
   ValueType values = ValueType::kFloat32;
-  std::vector<std::vector<float>> scales;      ///< [parameter]; empty unless an int8 weight
+  std::vector<ChannelScales> scales;           ///< [parameter]; empty unless an int8 weight
   std::vector<std::vector<Section>> sections;  ///< [level][weight, in the order of parameters]
 };
+
+/// The lowest schema version that says all of it.
+uint32_t schema_version(const Metadata& metadata);
 
 /// Errors: more than FlatBuffers can hold.
 Result<std::vector<uint8_t>> encode_metadata(const Metadata& metadata);

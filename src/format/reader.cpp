@@ -249,9 +249,9 @@ class FileReader final : public Reader {
     std::optional<std::vector<uint32_t>> positions =
         decode_positions(section.code, position_bytes, section.nonzeros, occupied, elements);
     if (!positions) return fault("has places that cannot be decoded");
+    const ChannelScales& scales = metadata_.scales[parameter_index];
     std::optional<std::vector<float>> values =
-        decode_values(value_bytes, value_type(), *positions, ChannelOf(parameter.shape, elements),
-                      metadata_.scales[parameter_index]);
+        decode_values(value_bytes, value_type(), *positions, scales.channels, scales.values);
     if (!values) return fault("has a value that is zero or not finite");
     return sparse::Increment{std::move(*positions), std::move(*values)};
   }

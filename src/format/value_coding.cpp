@@ -6,61 +6,44 @@
 #include <cstring>
 
 #include "core/half.h"
+#include "core/int8.h"
 
 namespace strata::format {
 namespace {
-
-constexpr int kMaxInt8 = 127;
-
-float decode_int8(int8_t code, float scale) { return static_cast<float>(code) * scale; }
-
-/// The nearest code, ties to even, saturated.
-int8_t encode_int8(float value, float scale) {
-  const double code = std::nearbyint(static_cast<double>(value) / static_cast<double>(scale));
-  return static_cast<int8_t>(std::clamp(code, -127.0, 127.0));
-}
-
-bool represents(float scale, std::span<const float> values) {
-  return std::all_of(values.begin(), values.end(), [scale](float value) {
-    return decode_int8(encode_int8(value, scale), scale) == value;
-  });
-}
 
 /// The scale for one channel's values. If some scale represents them all exactly, as after an
 /// earlier int8 round trip, the smallest of those: then encoding loses nothing. Else maximum / 127,
 /// its significand shortened to 17 bits: then every code times the scale is exact in f32, so that
 /// the next encoding finds this very scale.
 float int8_scale(std::span<const float> values) {
+  if (const std::optional<float> exact = exact_int8_scale(values)) return *exact;
   float maximum = 0;
   for (const float value : values) maximum = std::max(maximum, std::fabs(value));
-  if (maximum == 0) return 0;
-  for (int code = kMaxInt8; code >= 1; --code) {
-    const float scale = maximum / static_cast<float>(code);
-    if (scale > 0 && represents(scale, values)) return scale;
-  }
-  const auto scale = static_cast<float>(static_cast<double>(maximum) / kMaxInt8);
+  const auto scale = static_cast<float>(static_cast<double>(maximum) / kMaxInt8Code);
   if (!std::isnormal(scale)) return scale;  // sub-normal: products are exact as they are
   constexpr uint32_t kDroppedBits = 7;
   return std::bit_cast<float>(std::bit_cast<uint32_t>(scale) >> kDroppedBits << kDroppedBits);
 }
 
 /// Scales of all channels.
-std::vector<float> int8_scales(const sparse::NestedTensor& tensor, const ChannelOf& channel) {
+std::vector<float> int8_scales(const sparse::NestedTensor& tensor,
+                               const graph::OutputChannels& channels) {
   // Values in the order of their channels: count per channel, then place.
-  std::vector<size_t> begin(channel.count() + 1, 0);
+  const auto count = static_cast<size_t>(channels.count);
+  std::vector<size_t> begin(count + 1, 0);
   for (const sparse::Increment& increment : tensor.increments) {
-    for (const uint32_t position : increment.positions) ++begin[channel(position) + 1];
+    for (const uint32_t position : increment.positions) ++begin[channels.of(position) + 1];
   }
-  for (size_t c = 0; c < channel.count(); ++c) begin[c + 1] += begin[c];
+  for (size_t c = 0; c < count; ++c) begin[c + 1] += begin[c];
   std::vector<float> values(begin.back());
   std::vector<size_t> next(begin.begin(), begin.end() - 1);
   for (const sparse::Increment& increment : tensor.increments) {
     for (size_t i = 0; i < increment.positions.size(); ++i) {
-      values[next[channel(increment.positions[i])]++] = increment.values[i];
+      values[next[channels.of(increment.positions[i])]++] = increment.values[i];
     }
   }
-  std::vector<float> scales(channel.count());
-  for (size_t c = 0; c < channel.count(); ++c) {
+  std::vector<float> scales(count);
+  for (size_t c = 0; c < count; ++c) {
     scales[c] = int8_scale(std::span(values).subspan(begin[c], begin[c + 1] - begin[c]));
   }
   return scales;
@@ -82,18 +65,6 @@ T load(std::span<const uint8_t> bytes, size_t index) {
 
 }  // namespace
 
-const char* to_string(ValueType type) {
-  switch (type) {
-    case ValueType::kFloat32:
-      return "f32";
-    case ValueType::kFloat16:
-      return "f16";
-    case ValueType::kInt8:
-      return "int8";
-  }
-  return "unknown";
-}
-
 uint64_t value_size(ValueType type) {
   switch (type) {
     case ValueType::kFloat32:
@@ -106,14 +77,11 @@ uint64_t value_size(ValueType type) {
   return 0;
 }
 
-ChannelOf::ChannelOf(std::span<const int64_t> shape, uint64_t elements)
-    : count_(shape.empty() ? 1 : static_cast<uint64_t>(shape[0])), stride_(elements / count_) {}
-
-Result<CodedTensor> encode_values(const sparse::NestedTensor& tensor, ValueType type,
+Result<CodedTensor> encode_values(const sparse::NestedTensor& tensor,
+                                  const graph::OutputChannels& channels, ValueType type,
                                   const std::string& name) {
   CodedTensor coded;
-  const ChannelOf channel(tensor.shape, static_cast<uint64_t>(tensor.element_count()));
-  if (type == ValueType::kInt8) coded.scales = int8_scales(tensor, channel);
+  if (type == ValueType::kInt8) coded.scales = int8_scales(tensor, channels);
   for (const sparse::Increment& increment : tensor.increments) {
     std::vector<uint32_t>& places = coded.places.emplace_back();
     std::vector<uint8_t>& bytes = coded.values.emplace_back();
@@ -137,7 +105,7 @@ Result<CodedTensor> encode_values(const sparse::NestedTensor& tensor, ValueType 
           break;
         }
         case ValueType::kInt8: {
-          const int8_t code = encode_int8(value, coded.scales[channel(position)]);
+          const int8_t code = encode_int8(value, coded.scales[channels.of(position)]);
           if (code == 0) continue;
           append(bytes, code);
           break;
@@ -151,7 +119,7 @@ Result<CodedTensor> encode_values(const sparse::NestedTensor& tensor, ValueType 
 
 std::optional<std::vector<float>> decode_values(std::span<const uint8_t> bytes, ValueType type,
                                                 std::span<const uint32_t> positions,
-                                                const ChannelOf& channel,
+                                                const graph::OutputChannels& channels,
                                                 std::span<const float> scales) {
   std::vector<float> values(positions.size());
   switch (type) {
@@ -163,7 +131,7 @@ std::optional<std::vector<float>> decode_values(std::span<const uint8_t> bytes, 
       break;
     case ValueType::kInt8:
       for (size_t i = 0; i < values.size(); ++i) {
-        values[i] = decode_int8(load<int8_t>(bytes, i), scales[channel(positions[i])]);
+        values[i] = decode_int8(load<int8_t>(bytes, i), scales[channels.of(positions[i])]);
       }
       break;
   }

@@ -53,11 +53,11 @@ void append_floats(std::vector<uint8_t>& bytes, std::span<const float> values) {
 }
 
 /// The increments of one weight, appended to the levels' bytes and sections.
-Result<std::vector<float>> append_weight(const std::string& name,
-                                         const sparse::NestedTensor& tensor, ValueType type,
-                                         std::vector<std::vector<uint8_t>>& levels,
-                                         std::vector<std::vector<Section>>& sections) {
-  STRATA_ASSIGN_OR_RETURN(CodedTensor coded, encode_values(tensor, type, name));
+Result<ChannelScales> append_weight(const std::string& name, const sparse::NestedTensor& tensor,
+                                    const graph::OutputChannels& channels, ValueType type,
+                                    std::vector<std::vector<uint8_t>>& levels,
+                                    std::vector<std::vector<Section>>& sections) {
+  STRATA_ASSIGN_OR_RETURN(CodedTensor coded, encode_values(tensor, channels, type, name));
   const auto elements = static_cast<uint64_t>(tensor.element_count());
   std::vector<uint32_t> occupied;
   for (size_t level = 0; level < levels.size(); ++level) {
@@ -70,10 +70,22 @@ Result<std::vector<float>> append_weight(const std::string& name,
     occupied.insert(occupied.end(), places.begin(), places.end());
     std::inplace_merge(occupied.begin(), occupied.begin() + middle, occupied.end());
   }
-  return std::move(coded.scales);
+  return ChannelScales{std::move(coded.scales), channels};
 }
 
 }  // namespace
+
+const char* to_string(ValueType type) {
+  switch (type) {
+    case ValueType::kFloat32:
+      return "f32";
+    case ValueType::kFloat16:
+      return "f16";
+    case ValueType::kInt8:
+      return "int8";
+  }
+  return "unknown";
+}
 
 Result<std::vector<uint8_t>> encode(const sparse::NestedModel& nested,
                                     const WriteOptions& options) {
@@ -89,11 +101,12 @@ Result<std::vector<uint8_t>> encode(const sparse::NestedModel& nested,
   metadata.sections.resize(level_count);
   std::vector<std::vector<uint8_t>> levels(level_count);
   for (const graph::Parameter& parameter : nested.model.parameters) {
-    std::vector<float>& scales = metadata.scales.emplace_back();
+    ChannelScales& scales = metadata.scales.emplace_back();
     if (!is_weight(parameter)) continue;
     const sparse::NestedTensor& tensor = nested.weights.find(parameter.name)->second;
-    STRATA_ASSIGN_OR_RETURN(
-        scales, append_weight(parameter.name, tensor, options.values, levels, metadata.sections));
+    STRATA_ASSIGN_OR_RETURN(scales, append_weight(parameter.name, tensor,
+                                                  graph::output_channels(nested.model, parameter),
+                                                  options.values, levels, metadata.sections));
   }
   for (size_t level = 0; level < level_count; ++level) {
     for (const graph::Parameter& parameter : nested.model.parameters) {
@@ -104,6 +117,7 @@ Result<std::vector<uint8_t>> encode(const sparse::NestedModel& nested,
 
   STRATA_ASSIGN_OR_RETURN(const std::vector<uint8_t> metadata_bytes, encode_metadata(metadata));
   Layout layout;
+  layout.schema = schema_version(metadata);
   layout.metadata_size = metadata_bytes.size();
   layout.metadata.begin = header_size(level_count);
   layout.metadata.end = align(layout.metadata.begin + metadata_bytes.size());

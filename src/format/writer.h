@@ -16,8 +16,11 @@ namespace strata::format {
 enum class ValueType : uint8_t {
   kFloat32 = 0,
   kFloat16 = 1,
-  kInt8 = 2,  ///< symmetric, one f32 scale per output channel (dimension 0)
+  kInt8 = 2,  ///< symmetric, one f32 scale per output channel (graph::output_channels())
 };
+
+/// "f32", "f16" or "int8".
+const char* to_string(ValueType type);
 
 struct WriteOptions {
   ValueType values = ValueType::kFloat32;

@@ -164,6 +164,26 @@ TEST(Hostile, UnknownCodingsAreRefused) {
   EXPECT_FALSE(accepted(with_metadata(sample_file(), [](Metadata& m) { m.sections.pop_back(); })));
 }
 
+TEST(Hostile, ScalesThatDoNotDivideTheirWeightAreRefused) {
+  const std::vector<uint8_t> file = encode(sample_model(), {ValueType::kInt8}).value();
+  const auto with_channels = [&](int64_t count, int64_t stride) {
+    return with_metadata(file, [&](Metadata& m) {
+      ChannelScales& scales = m.scales[0];  // of 4 x 2 x 3 x 3 elements
+      scales.values.resize(static_cast<size_t>(count), 1);
+      scales.channels = {count, stride};
+    });
+  };
+  EXPECT_TRUE(accepted(with_channels(2, 9)));
+  EXPECT_TRUE(accepted(with_channels(4, 1)));
+  EXPECT_TRUE(accepted(with_channels(4, 0)));  // as older files say it
+  EXPECT_FALSE(accepted(with_channels(5, 1)));
+  EXPECT_FALSE(accepted(with_channels(4, 5)));
+  EXPECT_FALSE(accepted(with_channels(2, 72)));
+  EXPECT_FALSE(accepted(with_channels(1, int64_t{1} << 62)));
+  EXPECT_FALSE(accepted(with_channels(1, -1)));
+  EXPECT_FALSE(accepted(with_channels(0, 1)));
+}
+
 /// Values that no writer stores: zeros, infinities, NaNs.
 TEST(Hostile, ValuesThatAreNotFiniteAreRefused) {
   const Layout layout = parse_header(sample_file(), "file").value();

@@ -67,7 +67,7 @@ TEST(Version, ALongerHeaderIsAccepted) {
 
 TEST(Version, ANewerSchemaIsRefused) {
   EXPECT_EQ(refusal(with_field(12, {9, 0, 0, 0})),
-            "'m.strata' has the model schema version 9, this build reads up to version 2; update "
+            "'m.strata' has the model schema version 9, this build reads up to version 3; update "
             "strata to open it");
 }
 

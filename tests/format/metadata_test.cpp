@@ -39,7 +39,7 @@ Metadata sample_metadata() {
   };
   metadata.record = R"({"recipe": "grow"})";
   metadata.values = ValueType::kInt8;
-  metadata.scales = {{0.5F, 0.25F}, {}};
+  metadata.scales = {{{0.5F, 0.25F, 1}, {3, 1}}, {}};
   metadata.sections = {{{3, 7, {PositionCoding::kLeft, 9}}}, {{1, 0, {PositionCoding::kEvery, 1}}}};
   return metadata;
 }

@@ -8,7 +8,10 @@
 #include <rapidcheck/gtest.h>
 
 #include "format/layout.h"
+#include "graph/builder.h"
+#include "graph/output_channels.h"
 #include "sample.h"
+#include "sparse/random.h"
 
 namespace strata::format {
 namespace {
@@ -145,6 +148,48 @@ RC_GTEST_PROP(RoundTrip, NarrowValuesAreRoundedOnlyOnce, ()) {
     RC_ASSERT(read(cut_file).value() == cut);
     RC_ASSERT(encode(read(cut_file).value(), {type}).value() == cut_file);
   }
+}
+
+/// A recurrent layer and a matrix stored [inputs, outputs].
+sparse::NestedModel model_of_rows_and_columns() {
+  graph::Model model;
+  graph::GraphBuilder builder(model, "main");
+  std::string value = builder.input("x", {"time", "batch", 5});
+  value = builder.lstm("lstm", value, {.in_features = 5, .hidden = 3}).y;
+  const std::string weight = builder.parameter("out.weight", {3, 7}, graph::ParameterRole::kWeight);
+  value = builder.node("out", "MatMul", {value, weight});
+  builder.output(value, "y", {"time", 1, "batch", 7});
+  builder.finish();
+  const std::vector<sparse::LevelBudget> levels = {{.weights = 0.5, .flops = {}},
+                                                   {.weights = 0.9, .flops = {}}};
+  return sparse::random_nested_model(model, levels, sparse::AllocationMethod::kUniform, 5).value();
+}
+
+TEST(RoundTrip, Int8HasAScalePerOutput) {
+  const sparse::NestedModel nested = model_of_rows_and_columns();
+  const std::vector<uint8_t> file = encode(nested, {ValueType::kInt8}).value();
+  const Layout layout = parse_header(file, "file").value();
+  const Metadata metadata =
+      decode_metadata(std::span(file).subspan(layout.metadata.begin, layout.metadata_size)).value();
+  for (size_t p = 0; p < metadata.model.parameters.size(); ++p) {
+    const graph::Parameter& parameter = metadata.model.parameters[p];
+    const graph::OutputChannels& channels = metadata.scales[p].channels;
+    if (parameter.role != graph::ParameterRole::kWeight) continue;
+    EXPECT_EQ(channels, graph::output_channels(nested.model, parameter)) << parameter.name;
+    EXPECT_EQ(channels.count, parameter.name == "out.weight" ? 7 : 12) << parameter.name;
+  }
+  const sparse::NestedModel back = read(file).value();
+  EXPECT_EQ(encode(back, {ValueType::kInt8}).value(), file);
+}
+
+/// Builds that know no strides read the files that need none.
+TEST(RoundTrip, AFileAsksForTheSchemaThatItNeeds) {
+  const auto schema = [](const sparse::NestedModel& nested, ValueType type) {
+    return parse_header(encode(nested, {type}).value(), "file").value().schema;
+  };
+  EXPECT_EQ(schema(sample_model(), ValueType::kInt8), 2U);
+  EXPECT_EQ(schema(model_of_rows_and_columns(), ValueType::kFloat32), 2U);
+  EXPECT_EQ(schema(model_of_rows_and_columns(), ValueType::kInt8), 3U);
 }
 
 TEST(RoundTrip, AFileOnDiskIsTheEncodedModel) {

@@ -68,18 +68,6 @@ OpenedModel open_model(const std::string& path) {
   return opened;
 }
 
-std::string to_string(format::ValueType type) {
-  switch (type) {
-    case format::ValueType::kFloat32:
-      return "f32";
-    case format::ValueType::kFloat16:
-      return "f16";
-    case format::ValueType::kInt8:
-      return "int8";
-  }
-  return "unknown";
-}
-
 Json model_json(const format::Reader& reader) {
   return {{"path", reader.path()},
           {"name", reader.model().name},

@@ -32,9 +32,6 @@ struct OpenedModel {
 };
 OpenedModel open_model(const std::string& path);
 
-/// "f32", "f16" or "int8".
-std::string to_string(format::ValueType type);
-
 /// What every document says of the model that it is about: path, name, bytes, levels.
 Json model_json(const format::Reader& reader);
 
