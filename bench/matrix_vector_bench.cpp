@@ -3,7 +3,9 @@
 // beside the bandwidth that reading memory without doing anything else reaches. One thread is timed
 // by the processor time it takes, which other programs change little. Prints Markdown.
 //
-//   strata_bench_matrix_vector [THREADS [ROUNDS [f16]]]    f16: weights that a file of f16 has
+//   strata_bench_matrix_vector [THREADS [ROUNDS [f32|f16|int8 [BATCH]]]]
+//
+// The weights are what a file of such values gives; BATCH leaves the other sizes and libtorch out.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -12,6 +14,7 @@
 #include <exception>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -22,8 +25,9 @@
 #include "core/aligned_buffer.h"
 #include "core/clock.h"
 #include "core/cpu_name.h"
-#include "core/half.h"
 #include "core/thread_pool.h"
+#include "format/reader.h"
+#include "format/writer.h"
 #include "graph/builder.h"
 #include "kernels/target.h"
 #include "runtime/session.h"
@@ -72,21 +76,26 @@ graph::Model fully_connected_stack() {
   return model;
 }
 
-sparse::NestedModel nested_of(const graph::Model& model, bool f16) {
+sparse::NestedModel nested_of(const graph::Model& model, format::ValueType values) {
   std::vector<sparse::LevelBudget> levels;
   for (const double density : kDensities) levels.push_back({.weights = density, .flops = {}});
   sparse::NestedModel nested = value_or_throw(
       sparse::random_nested_model(model, levels, sparse::AllocationMethod::kUniform, 1));
   for (auto& [name, tensor] : nested.weights) {
+    float most = 0;
+    for (const sparse::Increment& increment : tensor.increments) {
+      for (const float value : increment.values) most = std::max(most, std::fabs(value));
+    }
+    // Trained weights that are kept are not near zero: what would round to it keeps its place.
+    const float least = most / 127;
     for (sparse::Increment& increment : tensor.increments) {
       for (float& value : increment.values) {
-        // What rounds to zero keeps its place.
-        if (f16) value = std::copysign(std::max(std::fabs(value), 0x1p-14F), value);
-        if (f16) value = from_half(to_half(value));
+        value = std::copysign(std::max(std::fabs(value), least), value);
       }
     }
   }
-  return nested;
+  const std::vector<uint8_t> file = value_or_throw(format::encode(nested, {.values = values}));
+  return value_or_throw(value_or_throw(format::Reader::from_bytes(file))->read_all());
 }
 
 /// Of times that a busy machine now and then stretches.
@@ -149,12 +158,13 @@ double peak_bandwidth(int threads) {
 
 /// One size of batch: the session's levels and libtorch, in turns.
 void compare(const char* name, const sparse::NestedModel& nested, int64_t batch, int threads,
-             int rounds, double peak) {
+             int rounds, double peak, bool beside_libtorch) {
   runtime::SessionOptions options;
   options.threads = threads;
   options.bindings["batch"] = batch;
   const auto session = value_or_throw(runtime::Session::create(nested, options));
-  train::TorchModel torch(nested, {.threads = threads});
+  std::optional<train::TorchModel> torch;
+  if (beside_libtorch) torch.emplace(nested, train::TorchModelOptions{.threads = threads});
   std::mt19937 random(1);
   std::normal_distribution<float> normal;
   std::vector<std::vector<float>> inputs;
@@ -186,38 +196,47 @@ void compare(const char* name, const sparse::NestedModel& nested, int64_t batch,
       });
       if (round >= 0) times[static_cast<size_t>(level)].push_back(time);
     }
-    const double time = seconds(threads, [&] { torch.run(torch_inputs, torch_output); });
+    if (!torch) continue;
+    const double time = seconds(threads, [&] { torch->run(torch_inputs, torch_output); });
     if (round >= 0) times.back().push_back(time);
   }
-  const double dense = lower_quartile(times.back());
+  const double dense = torch ? lower_quartile(times.back()) : 0;
   for (int level = levels; level-- > 0;) {
     throw_if_error(session->drop_levels_above(level));
     int64_t nonzeros = 0;
     for (const auto& [weight, tensor] : nested.weights) nonzeros += tensor.nonzeros(level);
     const auto bytes = static_cast<double>(session->memory().weights);
     const double time = lower_quartile(times[static_cast<size_t>(level)]);
-    std::printf("| %s | %lld | %.2f %% | %.0f | %.2f | %.1f | %.0f %% | %.0f | **%.1f** |\n", name,
+    std::printf("| %s | %lld | %.2f %% | %.0f | %.2f | %.1f | %.0f %% |", name,
                 static_cast<long long>(batch), 100 * kDensities[level], time * 1e6,
                 bytes / static_cast<double>(nonzeros), bytes / time * 1e-9,
-                100 * bytes / time / peak, dense * 1e6, dense / time);
+                100 * bytes / time / peak);
+    if (torch) std::printf(" %.0f | **%.1f** |", dense * 1e6, dense / time);
+    std::printf("\n");
   }
 }
 
-int run(int threads, int rounds, bool f16) {
+int run(int threads, int rounds, format::ValueType values, int64_t only_batch) {
   const double peak = peak_bandwidth(threads);
-  std::printf("%s, %d threads, target %s; reading memory alone: %.1f GB/s; libtorch fp32\n\n",
+  std::printf("%s, %d threads, target %s, %s; reading memory alone: %.1f GB/s; libtorch fp32\n\n",
               cpu_name().c_str(), threads,
               std::string(kernels::target_name(value_or_throw(kernels::default_target()))).c_str(),
-              peak * 1e-9);
+              to_string(values), peak * 1e-9);
+  const bool beside_libtorch = only_batch == 0;
   std::printf(
-      "| layers | batch | weights | µs | bytes per non-zero | GB/s | of reading alone | "
-      "libtorch, µs | times as fast |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|\n");
+      "| layers | batch | weights | µs | bytes per non-zero | GB/s | of reading alone |%s\n"
+      "|---|---:|---:|---:|---:|---:|---:|%s\n",
+      beside_libtorch ? " libtorch, µs | times as fast |" : "",
+      beside_libtorch ? "---:|---:|" : "");
   const std::pair<const char*, graph::Model> stacks[] = {
       {"8 LSTM 1024, one step", lstm_stack()},
       {"8 fully connected 2048/4096", fully_connected_stack()}};
   for (const auto& [name, model] : stacks) {
-    const sparse::NestedModel nested = nested_of(model, f16);
-    for (const int64_t batch : {1, 2, 4, 8}) compare(name, nested, batch, threads, rounds, peak);
+    const sparse::NestedModel nested = nested_of(model, values);
+    for (const int64_t batch : {1, 2, 4, 8}) {
+      if (only_batch != 0 && batch != only_batch) continue;
+      compare(name, nested, batch, threads, rounds, peak, beside_libtorch);
+    }
   }
   return 0;
 }
@@ -227,8 +246,13 @@ int run(int threads, int rounds, bool f16) {
 
 int main(int argc, char** argv) {
   try {
+    using strata::format::ValueType;
+    const std::string values = argc > 3 ? argv[3] : "f32";
     return strata::run(argc > 1 ? std::atoi(argv[1]) : 1, argc > 2 ? std::atoi(argv[2]) : 20,
-                       argc > 3 && std::string(argv[3]) == "f16");
+                       values == "int8"  ? ValueType::kInt8
+                       : values == "f16" ? ValueType::kFloat16
+                                         : ValueType::kFloat32,
+                       argc > 4 ? std::atoi(argv[4]) : 0);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "strata_bench_matrix_vector: %s\n", error.what());
     return 1;

@@ -80,6 +80,10 @@ def tables(arguments, models):
                    [programs / "strata_bench_nesting", models[model], threads, "4" if quick else "40"], None)
         yield (f"matrix-vector-{threads}", f"Products with few vectors, {threads} thread(s)",
                [programs / "strata_bench_matrix_vector", threads, "3" if quick else "16"], None)
+        if arguments.ort:
+            yield (f"dense-int8-{threads}", f"int8 values beside dense int8 of ONNX Runtime, {threads} thread(s)",
+                   ["node", "bench/dense_int8.mjs", "--ort", arguments.ort, "--threads", threads,
+                    "--bench", programs / "strata_bench_matrix_vector", "--rounds", "1" if quick else "5"], None)
     yield ("density", "Density against speed-up over the dense kernel, 1 thread",
            [programs / "strata_bench_density", "--rounds", "2" if quick else "15", "--json", out / "density.json"],
            out / "density.json")

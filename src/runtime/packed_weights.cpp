@@ -132,7 +132,8 @@ Result<PackedWeights::Panels> PackedWeights::pack_panels(const std::string& weig
     panels.packed.push_back(std::move(packed));
   }
   for (int64_t count = 1; count <= level_count; ++count) {
-    panels.weights.push_back({panels.increments.data(), count, shape.groups_per_panel()});
+    panels.weights.push_back(
+        {panels.increments.data(), count, shape.groups_per_panel(), shape.padded_columns()});
   }
   return panels;
 }

@@ -189,10 +189,10 @@ void StepRunner::run_gemm(size_t index, const PackedWeights& weights, int level,
   const kernels::PanelProduct product(panels_, shape);
   const float* const source = input(step.input, buffers);
   float* const vectors = arena_.data() + memory.scratch;
-  for (int64_t image = 0; image < in.batch; ++image) {
-    product.load(source + in.plane(image, 0), in.plane_stride, image, in.batch, vectors);
-  }
   const kernels::PanelWeights& panels = weights.panels(level);
+  for (int64_t image = 0; image < in.batch; ++image) {
+    product.load(panels, source + in.plane(image, 0), in.plane_stride, image, in.batch, vectors);
+  }
   const float* const scale = weights.scale(level);
   const float* const shift = weights.shift(level);
   float* const target = output(step.output, buffers);

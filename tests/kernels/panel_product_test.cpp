@@ -3,6 +3,8 @@
 #include "kernels/sparse_gemm/panel_product.h"
 
 #include <cmath>
+#include <limits>
+#include <numeric>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -39,19 +41,23 @@ TEST(EncodeWeight, NeverMakesAnInfinity) {
   }
 }
 
-/// Matrices whose rows are of very different density, in increments, some of f16 values.
+/// Matrices whose rows are of very different density, in increments: some of f16 values, some of
+/// codes of 8 bits times a scale of their row.
 struct Matrices {
   PanelShape shape;
+  uint32_t seed;
   std::vector<std::vector<uint32_t>> positions;  ///< [increment]
   std::vector<std::vector<float>> values;
   std::vector<std::vector<float>> dense;  ///< [level], row-major [rows, columns]
 
-  Matrices(const PanelShape& wanted, size_t levels, uint32_t seed) : shape(wanted) {
+  Matrices(const PanelShape& wanted, size_t levels, uint32_t chosen) : shape(wanted), seed(chosen) {
     std::mt19937 random(seed);
     std::uniform_real_distribution<float> uniform(-1, 1);
     const auto rows = static_cast<size_t>(shape.rows());
     const auto columns = static_cast<size_t>(shape.columns);
     std::vector<float> density(rows);
+    std::vector<float> scale(rows);  // of few bits, so that codes times scale are exact
+    for (float& step : scale) step = std::round(1 + 1000 * std::fabs(uniform(random))) * 0x1p-17F;
     for (float& share : density) share = std::fabs(uniform(random)) * std::fabs(uniform(random));
     positions.resize(levels);
     values.resize(levels);
@@ -69,8 +75,9 @@ struct Matrices {
       }
       const size_t level = random() % levels;
       if (std::fabs(uniform(random)) > density[row]) continue;
-      const float value =
-          level % 2 == seed % 2 ? uniform(random) : std::round(uniform(random) * 512) / 512;
+      float value = uniform(random);
+      if ((level + seed) % 3 == 1) value = std::round(value * 512) / 512;
+      if ((level + seed) % 3 == 2) value = std::round(value * 127) * scale[row];
       if (value == 0) continue;
       positions[level].push_back(static_cast<uint32_t>(position));
       values[level].push_back(value);
@@ -78,6 +85,11 @@ struct Matrices {
     }
   }
 };
+
+/// Whether weights made for 0: any value, 1: f16, 2: codes are stored no wider than that.
+bool is_as_narrow(PanelCoding coding, size_t kind) {
+  return kind == 0 || coding == PanelCoding::kInt8 || (kind == 1 && coding == PanelCoding::kHalf);
+}
 
 class PanelProducts : public ::testing::TestWithParam<Target> {};
 
@@ -99,17 +111,21 @@ TEST_P(PanelProducts, AreThoseOfTheMatrix) {
       packed.push_back(std::move(increment).value());
       increments.push_back(packed.back().view());
     }
+    for (size_t k = 0; k < increments.size(); ++k) {
+      RC_ASSERT(is_as_narrow(increments[k].coding, (k + matrices.seed) % 3));
+    }
+    const int64_t level = pick(0, static_cast<int64_t>(increments.size()) - 1);
+    const PanelWeights weights{increments.data(), level + 1, shape.groups_per_panel(),
+                               shape.padded_columns()};
     const PanelProduct product(panel_kernel(GetParam()), shape);
-    const int64_t count = pick(1, 20);
+    const int64_t count = *rc::gen::arbitrary<bool>() ? 1 : pick(1, 20);
     const auto vectors = random_floats(count * shape.columns, 9);
     auto input =
         AlignedBuffer<float>::create(static_cast<size_t>(product.input_floats(count)), "the test");
     RC_ASSERT(input.ok());
     for (int64_t i = 0; i < count; ++i) {
-      product.load(vectors.data() + i * shape.columns, 1, i, count, input->data());
+      product.load(weights, vectors.data() + i * shape.columns, 1, i, count, input->data());
     }
-    const int64_t level = pick(0, static_cast<int64_t>(increments.size()) - 1);
-    const PanelWeights weights{increments.data(), level + 1, shape.groups_per_panel()};
     const std::vector<float>& dense = matrices.dense[static_cast<size_t>(level)];
     alignas(kCacheLine) PanelSums sums;
     for (int64_t panel = 0; panel < shape.panels(); ++panel) {
@@ -137,26 +153,80 @@ TEST_P(PanelProducts, AreThoseOfTheMatrix) {
   }));
 }
 
+/// Products of one row with one vector.
+std::vector<float> product_with(Target target, const std::vector<float>& row,
+                                const std::vector<float>& vector) {
+  const auto columns = static_cast<int64_t>(row.size());
+  const PanelShape shape{.columns = columns};
+  std::vector<uint32_t> positions(row.size());
+  std::iota(positions.begin(), positions.end(), 0U);
+  const auto packed = PackedPanels::pack(shape, positions, row, "the test").value();
+  const PanelIncrement increment = packed.view();
+  EXPECT_EQ(increment.coding, PanelCoding::kInt8);
+  const PanelWeights weights{&increment, 1, shape.groups_per_panel(), shape.padded_columns()};
+  const PanelProduct product(panel_kernel(target), shape);
+  auto input =
+      AlignedBuffer<float>::create(static_cast<size_t>(product.input_floats(1)), "the test")
+          .value();
+  product.load(weights, vector.data(), 1, 0, 1, input.data());
+  alignas(kCacheLine) PanelSums sums;
+  product.run(weights, 0, input.data(), 1, 0, sums.data());
+  return {sums.begin(), sums.begin() + kSlotRows};
+}
+
+/// Longer than sums of 32 bits can be.
+TEST_P(PanelProducts, OfTheLargestCodesDoNotOverflow) {
+  constexpr size_t kColumns = 3000;
+  std::vector<float> row(kColumns, 127 * 0.5F);
+  row[0] = 0.5F;  // or the scale would be another
+  for (const float value : {0.999F, -1.0F, 1e30F, -1e-30F}) {
+    const std::vector<float> sums =
+        product_with(GetParam(), row, std::vector<float>(kColumns, value));
+    const double expected = double{value} * (127 * 0.5 * (kColumns - 1) + 0.5);
+    EXPECT_NEAR(sums[0], expected, 1e-4 * std::fabs(expected)) << value;
+    for (size_t i = 1; i < sums.size(); ++i) EXPECT_EQ(sums[i], 0);
+  }
+}
+
+TEST_P(PanelProducts, OfCodesSeeSmallInputsBesideALargeOne) {
+  const std::vector<float> row = {127, -1, 2, 3};
+  const std::vector<float> sums = product_with(GetParam(), row, {1, 1e-3F, 1e-4F, 1e-5F});
+  EXPECT_NEAR(sums[0], 127 - 1e-3 + 2e-4 + 3e-5, 2e-5);
+  EXPECT_EQ(product_with(GetParam(), row, {0, 0, 0, 0})[0], 0);
+}
+
+TEST_P(PanelProducts, OfCodesWithWhatIsNotFiniteAreNotFinite) {
+  const std::vector<float> row = {127, -1, 2, 3};
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const float value : {infinity, -infinity, std::nanf("")}) {
+    EXPECT_FALSE(std::isfinite(product_with(GetParam(), row, {1, value, 1, 1})[0])) << value;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Targets, PanelProducts, ::testing::ValuesIn(supported_targets()),
                          [](const auto& instance) {
                            return std::string(target_name(instance.param));
                          });
 
-TEST(PackedPanels, TakeLittleMoreThanFourBytesPerNonZeroOrThree) {
+TEST(PackedPanels, TakeLittleMoreThanFourBytesPerNonZeroThreeOrTwo) {
   std::mt19937 random(1);
   const PanelShape shape{.gates = 4, .units = 1024, .columns = 1024};
   std::vector<uint32_t> positions;
   for (uint32_t i = 0; i < 4096 * 1024; ++i) {
     if (random() % 10'000 < 1338) positions.push_back(i);
   }
-  const auto bytes_per_nonzero = [&](float value) {
-    const std::vector<float> values(positions.size(), value);
+  const auto bytes_per_nonzero = [&](auto value_of) {
+    std::vector<float> values;
+    for (const uint32_t position : positions) values.push_back(value_of(position));
     const auto packed = PackedPanels::pack(shape, positions, values, "the test");
     EXPECT_TRUE(packed.ok());
     return static_cast<double>(packed->bytes()) / static_cast<double>(positions.size());
   };
-  EXPECT_LT(bytes_per_nonzero(0.1F), 5.0);
-  EXPECT_LT(bytes_per_nonzero(0.5F), 3.8) << "f16 values";
+  const auto fraction = [](uint32_t position) { return static_cast<float>(1 + position % 1021); };
+  EXPECT_LT(bytes_per_nonzero([&](uint32_t i) { return fraction(i) / 1021; }), 5.0);
+  EXPECT_LT(bytes_per_nonzero([&](uint32_t i) { return fraction(i) / 1024; }), 3.8) << "f16";
+  EXPECT_LT(bytes_per_nonzero([](uint32_t i) { return static_cast<float>(1 + i % 127); }), 2.6)
+      << "codes";
 }
 
 TEST(PackedPanels, RefuseMoreColumnsThanWindowsReach) {

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include "format/reader.h"
+#include "format/writer.h"
 #include "graph/builder.h"
 #include "session_fixture.h"
 
@@ -13,15 +15,16 @@ namespace {
 using graph::ParameterRole;
 
 constexpr int64_t kTime = 4;
-constexpr int64_t kBatch = 5;
+constexpr int64_t kBatch = 5;  ///< in most tests
 constexpr int64_t kFeatures = 70;
 constexpr int64_t kHidden = 33;
 
-graph::Model layer(const std::string& type, int64_t gates, int64_t linear_before_reset) {
+graph::Model layer(const std::string& type, int64_t gates, int64_t linear_before_reset,
+                   int64_t batch = kBatch) {
   graph::Model model;
   graph::GraphBuilder builder(model, "main");
-  builder.input("x", {kTime, kBatch, kFeatures});
-  builder.input("h0", {2, kBatch, kHidden});
+  builder.input("x", {kTime, batch, kFeatures});
+  builder.input("h0", {2, batch, kHidden});
   builder.parameter("w", {2, gates * kHidden, kFeatures}, ParameterRole::kWeight);
   builder.parameter("r", {2, gates * kHidden, kHidden}, ParameterRole::kWeight);
   builder.parameter("b", {2, 2 * gates * kHidden}, ParameterRole::kBias);
@@ -29,7 +32,7 @@ graph::Model layer(const std::string& type, int64_t gates, int64_t linear_before
       {"direction", std::string("bidirectional")}};
   if (type == "GRU") attributes["linear_before_reset"] = linear_before_reset;
   builder.node("n", type, {"x", "w", "r", "b", "", "h0"}, attributes);
-  builder.output("n", "y", {kTime, 2, kBatch, kHidden});
+  builder.output("n", "y", {kTime, 2, batch, kHidden});
   builder.finish();
   return model;
 }
@@ -101,8 +104,16 @@ class Formula {
   std::vector<float> b_;
 };
 
-void expect_formula(const graph::Model& model) {
-  const auto nested = random_nested(model, {0.1, 0.5, 1.0}, 3);
+/// What a file of such values gives back.
+sparse::NestedModel stored(const sparse::NestedModel& nested, format::ValueType values) {
+  const auto file = format::encode(nested, {.values = values});
+  return format::Reader::from_bytes(file.value()).value()->read_all().value();
+}
+
+void expect_formula(const graph::Model& model,
+                    format::ValueType values = format::ValueType::kFloat32) {
+  const auto nested = stored(random_nested(model, {0.1, 0.5, 1.0}, 3), values);
+  const int64_t batch = model.graphs[0].inputs[0].shape[1].value();
   const auto one = open(nested, {.threads = 1});
   const auto two = open(nested, {.threads = 2});
   ASSERT_NE(one, nullptr);
@@ -115,15 +126,15 @@ void expect_formula(const graph::Model& model) {
     EXPECT_EQ(data.outputs, other.outputs) << "level " << level;
     for (int64_t d = 0; d < 2; ++d) {
       const Formula formula(nested, level, d);
-      for (int64_t b = 0; b < kBatch; ++b) {
-        const auto h0 = data.inputs[1].begin() + (d * kBatch + b) * kHidden;
+      for (int64_t b = 0; b < batch; ++b) {
+        const auto h0 = data.inputs[1].begin() + (d * batch + b) * kHidden;
         std::vector<double> h(h0, h0 + kHidden);
         std::vector<double> c(kHidden);
         for (int64_t s = 0; s < kTime; ++s) {
           const int64_t t = d == 0 ? s : kTime - 1 - s;
-          h = formula.step(data.inputs[0].data() + (t * kBatch + b) * kFeatures, h, c);
+          h = formula.step(data.inputs[0].data() + (t * batch + b) * kFeatures, h, c);
           for (int64_t u = 0; u < kHidden; ++u) {
-            const auto place = static_cast<size_t>(((t * 2 + d) * kBatch + b) * kHidden + u);
+            const auto place = static_cast<size_t>(((t * 2 + d) * batch + b) * kHidden + u);
             ASSERT_NEAR(data.outputs[0][place], h[static_cast<size_t>(u)], 1e-4)
                 << "level " << level << ", direction " << d << ", step " << s;
           }
@@ -137,6 +148,25 @@ TEST(Recurrent, AnLstmFollowsItsFormula) { expect_formula(layer("LSTM", 4, 0)); 
 TEST(Recurrent, AGruFollowsItsFormula) { expect_formula(layer("GRU", 3, 0)); }
 TEST(Recurrent, AGruThatIsLinearBeforeTheResetFollowsItsFormula) {
   expect_formula(layer("GRU", 3, 1));
+}
+
+/// One sequence has kernels of its own.
+TEST(Recurrent, NarrowValuesAreUsedAsTheyAreStored) {
+  for (const auto values : {format::ValueType::kFloat16, format::ValueType::kInt8}) {
+    for (const int64_t batch : {int64_t{1}, kBatch}) {
+      expect_formula(layer("LSTM", 4, 0, batch), values);
+      expect_formula(layer("GRU", 3, 0, batch), values);
+    }
+  }
+}
+
+TEST(Recurrent, NarrowValuesTakeLessMemory) {
+  const auto nested = random_nested(layer("LSTM", 4, 0), {0.1, 0.5, 1.0}, 3);
+  const auto bytes = [&](format::ValueType values) {
+    return static_cast<double>(open(stored(nested, values), {})->memory().weights);
+  };
+  EXPECT_LT(bytes(format::ValueType::kFloat16), 0.85 * bytes(format::ValueType::kFloat32));
+  EXPECT_LT(bytes(format::ValueType::kInt8), 0.7 * bytes(format::ValueType::kFloat32));
 }
 
 TEST(Recurrent, LevelsThatStayAnswerAsBeforeOthersWereDropped) {

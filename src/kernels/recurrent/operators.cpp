@@ -171,8 +171,8 @@ class RecurrentOperator : public OperatorKernel {
   /// Lays the state of the living sequences out for multiply().
   void load_vectors(const Pass& pass, const float* state) const {
     for (int64_t i = 0; i < pass.living_count; ++i) {
-      state_product_.load(state + pass.living[i] * spec_.hidden, 1, i, pass.living_count,
-                          pass.state_vectors);
+      state_product_.load(*pass.state_weights, state + pass.living[i] * spec_.hidden, 1, i,
+                          pass.living_count, pass.state_vectors);
     }
   }
 
@@ -255,8 +255,8 @@ class RecurrentOperator : public OperatorKernel {
     const int64_t vectors = spec_.time * spec_.batch;
     for_ranges(pool, vectors, spec_.features, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
-        input_product_.load(data.input<float>(kX) + i * spec_.features, 1, i, vectors,
-                            pass.input_vectors);
+        input_product_.load(*pass.input_weights, data.input<float>(kX) + i * spec_.features, 1, i,
+                            vectors, pass.input_vectors);
       }
     });
     if (!project_in_step()) {

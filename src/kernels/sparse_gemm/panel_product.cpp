@@ -5,24 +5,26 @@
 
 namespace strata::kernels {
 
-void PanelProduct::load(const float* vector, int64_t stride, int64_t index, int64_t count,
-                        float* input) const {
+void PanelProduct::load(const PanelWeights& weights, const float* vector, int64_t stride,
+                        int64_t index, int64_t count, float* input) const {
   const int64_t lanes = block(count);
-  float* const to = input + index / lanes * lanes * padded_ + index % lanes;
+  float* const to = input + index / lanes * block_floats(lanes) + index % lanes;
   for (int64_t i = 0; i < columns_; ++i) to[i * lanes] = vector[i * stride];
   for (int64_t i = columns_; i < padded_; ++i) to[i * lanes] = 0;
+  if (lanes == 1 && kernel_.split != nullptr && weights.has_codes()) kernel_.split(to, padded_);
 }
 
 int64_t PanelProduct::most_input_floats(const PanelShape& shape, int64_t count) {
-  const int64_t vectors =
-      count == 1 ? 1 : (count + kMostPanelLanes - 1) / kMostPanelLanes * kMostPanelLanes;
-  return vectors * shape.padded_columns();
+  const int64_t padded = shape.padded_columns();
+  const int64_t together = (count + kMostPanelLanes - 1) / kMostPanelLanes * kMostPanelLanes;
+  return count == 1 ? split_floats(padded)
+                    : std::max(together * padded, count * split_floats(padded));
 }
 
 void PanelProduct::run(const PanelWeights& weights, int64_t panel, const float* input,
                        int64_t count, int64_t b, float* sums) const {
   const int64_t lanes = block(count);
-  const float* const from = input + b * lanes * padded_;
+  const float* const from = input + b * block_floats(lanes);
   if (lanes == 1) {
     kernel_.one(weights, panel, from, sums);
     return;

@@ -8,11 +8,13 @@
 #include <cstdlib>
 #include <limits>
 #include <numeric>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "core/bit_cast.h"
 #include "core/half.h"
+#include "core/int8.h"
 
 namespace strata::kernels {
 namespace {
@@ -34,6 +36,9 @@ struct Rows {
 
   [[nodiscard]] uint32_t count(int64_t row) const {
     return begin[static_cast<size_t>(row) + 1] - begin[static_cast<size_t>(row)];
+  }
+  [[nodiscard]] std::span<const Entry> of(int64_t row) const {
+    return std::span(entries).subspan(begin[static_cast<size_t>(row)], count(row));
   }
 };
 
@@ -63,25 +68,63 @@ Rows rows_of(const PanelShape& shape, std::span<const uint32_t> positions,
   return rows;
 }
 
+/// The scale of every row of which its weights are codes; nothing if a row has none.
+std::optional<std::vector<float>> row_scales(const Rows& rows, int64_t row_count) {
+  std::vector<float> scales;
+  std::vector<float> weights;
+  for (int64_t row = 0; row < row_count; ++row) {
+    weights.clear();
+    for (const Entry& entry : rows.of(row)) weights.push_back(entry.weight);
+    const std::optional<float> scale = exact_int8_scale(weights);
+    if (!scale) return std::nullopt;
+    scales.push_back(*scale);
+  }
+  return scales;
+}
+
 /// What a slot holds before there is memory for all of them.
 struct Slots {
-  bool half = false;
-  std::vector<uint32_t> weights;
-  std::vector<uint16_t> halves;  // if half, and places
+  PanelCoding coding = PanelCoding::kWord;
+  std::vector<uint32_t> words;
+  std::vector<uint16_t> halves;
+  std::vector<int8_t> codes;
   std::vector<uint8_t> places;
   std::vector<uint16_t> windows;
 
-  void push(float weight, uint32_t place) {
-    if (half) {
-      halves.push_back(to_half(weight));
-      places.push_back(static_cast<uint8_t>(place));
-    } else {
-      weights.push_back(weight == 0 ? 0 : encode_weight(weight, place));
+  void reserve(size_t weights) {
+    switch (coding) {
+      case PanelCoding::kWord:
+        words.reserve(weights);
+        return;
+      case PanelCoding::kHalf:
+        halves.reserve(weights);
+        break;
+      case PanelCoding::kInt8:
+        codes.reserve(weights);
+        break;
     }
+    places.reserve(weights);
   }
 
-  /// `lanes` are the weights left of each row.
-  void fill(std::array<std::span<const Entry>, kSlotRows> lanes, int64_t last_window) {
+  /// An empty place is a weight of 0.
+  void push(float weight, uint32_t place, float scale) {
+    switch (coding) {
+      case PanelCoding::kWord:
+        words.push_back(weight == 0 ? 0 : encode_weight(weight, place));
+        return;
+      case PanelCoding::kHalf:
+        halves.push_back(to_half(weight));
+        break;
+      case PanelCoding::kInt8:
+        codes.push_back(weight == 0 ? int8_t{0} : encode_int8(weight, scale));
+        break;
+    }
+    places.push_back(static_cast<uint8_t>(place));
+  }
+
+  /// `lanes` are the weights left of each row, `scales` those of kInt8.
+  void fill(std::array<std::span<const Entry>, kSlotRows> lanes,
+            const std::array<float, kSlotRows>& scales, int64_t last_window) {
     constexpr uint32_t kNone = std::numeric_limits<uint32_t>::max();
     for (;;) {
       uint32_t first = kNone;
@@ -91,14 +134,16 @@ struct Slots {
       if (first == kNone) return;
       const int64_t window = std::min(int64_t{first} / kWindowStep, last_window);
       windows.push_back(static_cast<uint16_t>(window));
-      for (auto& lane : lanes) {
+      for (size_t place = 0; place < lanes.size() * weights_per_row(coding); ++place) {
+        const size_t row = place / weights_per_row(coding);
+        auto& lane = lanes[row];
         const int64_t offset =
             lane.empty() ? kWindowColumns : lane.front().column - window * kWindowStep;
         if (offset < kWindowColumns) {
-          push(lane.front().weight, static_cast<uint32_t>(offset));
+          push(lane.front().weight, static_cast<uint32_t>(offset), scales[row]);
           lane = lane.subspan(1);
         } else {
-          push(0, 0);
+          push(0, 0, 0);
         }
       }
     }
@@ -131,6 +176,12 @@ PanelUnits units_of_panel(const PanelShape& shape, int64_t panel) {
   return {panel / per_matrix, begin, std::min(begin + shape.units_per_panel(), shape.units)};
 }
 
+bool PanelWeights::has_codes() const {
+  return std::any_of(increments, increments + increment_count, [](const PanelIncrement& increment) {
+    return increment.coding == PanelCoding::kInt8;
+  });
+}
+
 uint32_t encode_weight(float weight, uint32_t place) {
   constexpr uint32_t kMagnitude = 0x7fffffff;
   constexpr uint32_t kInfinity = 0x7f800000;
@@ -159,16 +210,16 @@ Result<PackedPanels> PackedPanels::pack(const PanelShape& shape,
   const int64_t width = shape.units_per_panel();
   const int64_t groups = shape.groups_per_panel();
   Slots slots;
-  slots.half = std::all_of(values.begin(), values.end(), is_half);
-  const size_t places = positions.size() + positions.size() / 2;
-  if (slots.half) {
-    slots.halves.reserve(places);
-    slots.places.reserve(places);
-  } else {
-    slots.weights.reserve(places);
+  const std::optional<std::vector<float>> scale_of = row_scales(rows, shape.rows());
+  if (scale_of) {
+    slots.coding = PanelCoding::kInt8;
+  } else if (std::all_of(values.begin(), values.end(), is_half)) {
+    slots.coding = PanelCoding::kHalf;
   }
+  slots.reserve(positions.size() + positions.size() / 2);
   std::vector<uint32_t> group_begin = {0};
   std::vector<uint8_t> row_of;
+  std::vector<float> group_scales;
   std::vector<int64_t> order(static_cast<size_t>(groups * kSlotRows));
   for (int64_t panel = 0; panel < shape.panels(); ++panel) {
     const PanelUnits units = units_of_panel(shape, panel);
@@ -188,21 +239,26 @@ Result<PackedPanels> PackedPanels::pack(const PanelShape& shape,
                      [&](int64_t a, int64_t b) { return count(a) > count(b); });
     for (int64_t group = 0; group < groups; ++group) {
       std::array<std::span<const Entry>, kSlotRows> lanes;
-      for (int64_t lane = 0; lane < kSlotRows; ++lane) {
-        const int64_t index = order[static_cast<size_t>(group * kSlotRows + lane)];
+      std::array<float, kSlotRows> scales{};
+      for (size_t lane = 0; lane < kSlotRows; ++lane) {
+        const int64_t index = order[static_cast<size_t>(group * kSlotRows) + lane];
         row_of.push_back(static_cast<uint8_t>(index));
         const int64_t row = row_at(index);
         if (row < 0) continue;
-        lanes[static_cast<size_t>(lane)] =
-            std::span(rows.entries).subspan(rows.begin[static_cast<size_t>(row)], rows.count(row));
+        lanes[lane] = rows.of(row);
+        if (scale_of) scales[lane] = (*scale_of)[static_cast<size_t>(row)];
       }
-      slots.fill(lanes, last_window);
+      if (scale_of) group_scales.insert(group_scales.end(), scales.begin(), scales.end());
+      slots.fill(lanes, scales, last_window);
       group_begin.push_back(static_cast<uint32_t>(slots.windows.size()));
     }
   }
   PackedPanels packed;
-  STRATA_ASSIGN_OR_RETURN(packed.slots_, copy_of(slots.weights, purpose));
+  packed.coding_ = slots.coding;
+  STRATA_ASSIGN_OR_RETURN(packed.words_, copy_of(slots.words, purpose));
   STRATA_ASSIGN_OR_RETURN(packed.halves_, copy_of(slots.halves, purpose));
+  STRATA_ASSIGN_OR_RETURN(packed.codes_, copy_of(slots.codes, purpose));
+  STRATA_ASSIGN_OR_RETURN(packed.scales_, copy_of(group_scales, purpose));
   STRATA_ASSIGN_OR_RETURN(packed.places_, copy_of(slots.places, purpose));
   STRATA_ASSIGN_OR_RETURN(packed.windows_, copy_of(slots.windows, purpose));
   STRATA_ASSIGN_OR_RETURN(packed.group_begin_, copy_of(group_begin, purpose));

@@ -1,9 +1,9 @@
 // A sparse matrix packed for products with few vectors, where weights stream from memory: bytes per
 // non-zero decide. Rows are cut into panels, the unit of work of one thread, and a panel's rows
 // into groups of as many as a slot has places; lanes run over the rows of a group. A slot holds at
-// most one weight of each row, out of a window of 64 columns, and so the column's place in the
-// window fits the lowest bits of the weight itself: a non-zero takes four bytes, and empty places a
-// little more. Weights that are all f16 values take three: two for the value, one for the place.
+// most one weight of each row (or two, see PanelCoding), out of a window of 64 columns, and so the
+// column's place in the window fits the lowest bits of the weight itself: a non-zero takes four
+// bytes, and empty places a little more. Narrow values take three bytes or two.
 #pragma once
 
 #include <cstddef>
@@ -57,12 +57,26 @@ struct PanelUnits {
 };
 PanelUnits units_of_panel(const PanelShape& shape, int64_t panel);
 
-/// What one level adds to the level below it.
+/// How the weights of an increment are stored: the narrowest way that keeps their values.
+enum class PanelCoding : uint8_t {
+  kWord,  ///< value and place in one word of 32 bits, see encode_weight()
+  kHalf,  ///< all are f16 values: 16 bits and a byte for the place
+  kInt8,  ///< all are codes of 8 bits times a scale of their row: a byte each for code and place
+};
+
+/// Weights of one row in a slot. Two codes go into one multiplication of 16-bit numbers.
+constexpr int64_t weights_per_row(PanelCoding coding) {
+  return coding == PanelCoding::kInt8 ? 2 : 1;
+}
+
+/// What one level adds to the level below it. Places that are empty hold zeros.
 struct PanelIncrement {
-  const uint32_t* slots = nullptr;  ///< [slot][kSlotRows] encoded weights, 0 where empty
-  /// Instead of them, if every weight is one: [slot][kSlotRows] f16 values, 0 where empty.
-  const uint16_t* halves = nullptr;
-  const uint8_t* places = nullptr;        ///< with halves: of their columns in the window
+  PanelCoding coding = PanelCoding::kWord;
+  const uint32_t* words = nullptr;        ///< kWord: [slot][kSlotRows]
+  const uint16_t* halves = nullptr;       ///< kHalf: [slot][kSlotRows]
+  const int8_t* codes = nullptr;          ///< kInt8: [slot][kSlotRows][2]
+  const float* scales = nullptr;          ///< kInt8: [group][kSlotRows]
+  const uint8_t* places = nullptr;        ///< of halves or codes: their columns in the window
   const uint16_t* windows = nullptr;      ///< [slot] where its window begins, in kWindowStep
   const uint32_t* group_begin = nullptr;  ///< [group + 1] in slots
   const uint8_t* rows = nullptr;          ///< [group][kSlotRows] row within the panel
@@ -73,6 +87,10 @@ struct PanelWeights {
   const PanelIncrement* increments = nullptr;
   int64_t increment_count = 0;
   int64_t groups_per_panel = 0;
+  int64_t padded_columns = 0;
+
+  /// Whether an increment has codes of 8 bits.
+  [[nodiscard]] bool has_codes() const;
 };
 
 /// The float nearest to `weight` among those whose lowest bits are `place`: within 2^-18 of it,
@@ -88,17 +106,20 @@ class PackedPanels {
                                    std::span<const float> values, const std::string& purpose);
 
   [[nodiscard]] PanelIncrement view() const {
-    return {slots_.data(),   halves_.data(),      places_.data(),
-            windows_.data(), group_begin_.data(), rows_.data()};
+    return {coding_,        words_.data(),   halves_.data(),      codes_.data(), scales_.data(),
+            places_.data(), windows_.data(), group_begin_.data(), rows_.data()};
   }
   [[nodiscard]] size_t bytes() const {
-    return slots_.bytes() + halves_.bytes() + places_.bytes() + windows_.bytes() +
-           group_begin_.bytes() + rows_.bytes();
+    return words_.bytes() + halves_.bytes() + codes_.bytes() + scales_.bytes() + places_.bytes() +
+           windows_.bytes() + group_begin_.bytes() + rows_.bytes();
   }
 
  private:
-  AlignedBuffer<uint32_t> slots_;
+  PanelCoding coding_ = PanelCoding::kWord;
+  AlignedBuffer<uint32_t> words_;
   AlignedBuffer<uint16_t> halves_;
+  AlignedBuffer<int8_t> codes_;
+  AlignedBuffer<float> scales_;
   AlignedBuffer<uint8_t> places_;
   AlignedBuffer<uint16_t> windows_;
   AlignedBuffer<uint32_t> group_begin_;

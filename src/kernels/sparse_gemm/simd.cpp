@@ -1,7 +1,10 @@
 // With AVX-512 the whole window of a slot lies in registers, and the places in the weights' lowest
 // bits steer the permutation that picks an element for every row: no gather, which on the CPUs at
-// hand takes a cycle per element. Other targets gather. Weights are used with those bits in place.
+// hand takes a cycle per element. Other targets gather, but for codes of 8 bits: there the input is
+// numbers of 24 bits, whose bytes lie in tables of their own, a window's in four vectors of 16, and
+// byte shuffles pick 16 or 32 at once. Weights are used with the places in their lowest bits.
 #include <algorithm>
+#include <limits>
 
 #include "core/bit_cast.h"
 #include "kernels/sparse_gemm/panel_product.h"
@@ -45,26 +48,38 @@ HWY_INLINE PanelVector pick(hn::Vec<PlaceTag> weights, const float* window) {
 using WeightVector = hn::Vec<PanelTag>;
 using PlaceVector = hn::Vec<PlaceTag>;
 
-/// Some weights of a slot, vector by vector: f16 and a place each, or both in one word.
-template <bool kHalf>
+/// Some narrow weights, without the scale of codes.
+template <PanelCoding kCoding>
+HWY_INLINE WeightVector load_values(const PanelIncrement& increment, size_t at) {
+  const PanelTag d;
+  if constexpr (kCoding == PanelCoding::kHalf) {
+    const hn::Rebind<hwy::float16_t, PanelTag> half;
+    return hn::PromoteTo(
+        d, hn::Load(half, reinterpret_cast<const hwy::float16_t*>(increment.halves + at)));
+  } else {
+    const hn::Rebind<int8_t, PanelTag> code;
+    return hn::ConvertTo(d, hn::PromoteTo(PlaceTag(), hn::Load(code, increment.codes + at)));
+  }
+}
+
+/// Some weights of a slot that has one per row, vector by vector.
+template <PanelCoding kCoding>
 HWY_INLINE void load_weights(const PanelIncrement& increment, size_t at, WeightVector& weights,
                              PlaceVector& places) {
-  const PanelTag d;
+  static_assert(weights_per_row(kCoding) == 1);
   const PlaceTag di;
-  if constexpr (kHalf) {
-    const hn::Rebind<hwy::float16_t, PanelTag> half;
+  if constexpr (kCoding == PanelCoding::kHalf) {
     const hn::Rebind<uint8_t, PanelTag> byte;
-    weights = hn::PromoteTo(
-        d, hn::Load(half, reinterpret_cast<const hwy::float16_t*>(increment.halves + at)));
+    weights = load_values<kCoding>(increment, at);
     places = hn::PromoteTo(di, hn::Load(byte, increment.places + at));
   } else {
-    places = hn::Load(di, reinterpret_cast<const int32_t*>(increment.slots + at));
-    weights = hn::BitCast(d, places);
+    places = hn::Load(di, reinterpret_cast<const int32_t*>(increment.words + at));
+    weights = hn::BitCast(PanelTag(), places);
   }
 }
 
 /// Two sums per vector of rows, so that an addition need not wait for the one before.
-template <bool kHalf>
+template <PanelCoding kCoding>
 HWY_INLINE void add_increment_by_one(const PanelIncrement& increment, int64_t group_begin,
                                      int64_t group_end, const float* input, float* sums) {
   const PanelTag d;
@@ -81,7 +96,8 @@ HWY_INLINE void add_increment_by_one(const PanelIncrement& increment, int64_t gr
       for (size_t v = 0; v < kVectors; ++v) {
         WeightVector weights;
         PlaceVector places;
-        load_weights<kHalf>(increment, size_t{slot} * kSlotRows + v * kPanelLanes, weights, places);
+        load_weights<kCoding>(increment, size_t{slot} * kSlotRows + v * kPanelLanes, weights,
+                              places);
         sum[v] = hn::MulAdd(weights, pick(places, window), sum[v]);
       }
     };
@@ -101,26 +117,240 @@ HWY_INLINE void add_increment_by_one(const PanelIncrement& increment, int64_t gr
   }
 }
 
+#if HWY_TARGET == HWY_AVX3
+
+/// Codes with floats: a word holds the two bytes of a row.
+HWY_INLINE void add_codes_by_one(const PanelIncrement& increment, int64_t group_begin,
+                                 int64_t group_end, const float* input, int64_t /*padded*/,
+                                 float* sums) {
+  static_assert(kPanelLanes == kSlotRows);
+  const PanelTag d;
+  const PlaceTag di;
+  const hn::RebindToUnsigned<PlaceTag> du;
+  const hn::Rebind<uint16_t, PanelTag> pair;
+  const auto load_pairs = [&](const void* bytes, uint32_t slot) HWY_ATTR {
+    return hn::PromoteTo(
+        du, hn::Load(pair, static_cast<const uint16_t*>(bytes) + size_t{slot} * kSlotRows));
+  };
+  for (int64_t group = group_begin; group < group_end; ++group) {
+    PanelVector even = hn::Zero(d);
+    PanelVector odd = hn::Zero(d);
+    for (uint32_t slot = increment.group_begin[group]; slot < increment.group_begin[group + 1];
+         ++slot) {
+      const float* const window = input + size_t{increment.windows[slot]} * kWindowStep;
+      const auto codes = hn::BitCast(di, load_pairs(increment.codes, slot));
+      const auto places = load_pairs(increment.places, slot);
+      const auto first = hn::ConvertTo(d, hn::ShiftRight<24>(hn::ShiftLeft<24>(codes)));
+      const auto second = hn::ConvertTo(d, hn::ShiftRight<24>(hn::ShiftLeft<16>(codes)));
+      even = hn::MulAdd(first, pick(hn::BitCast(di, places), window), even);
+      odd = hn::MulAdd(second, pick(hn::BitCast(di, hn::ShiftRight<8>(places)), window), odd);
+    }
+    alignas(kCacheLine) float total[kSlotRows];
+    hn::Store(hn::Mul(hn::Add(even, odd), hn::Load(d, increment.scales + group * kSlotRows)), d,
+              total);
+    const uint8_t* const rows = increment.rows + group * kSlotRows;
+    for (int64_t i = 0; i < kSlotRows; ++i) sums[rows[i]] += total[i];
+  }
+}
+
+constexpr auto kSplitInput = nullptr;
+
+#else
+
+constexpr int64_t kTableBytes = 16;
+constexpr int32_t kBiasedOne = 127;        // exponent of 1 in a float
+constexpr int32_t kExponentBits = 23;      // where it begins
+constexpr int32_t kLargestExponent = 254;  // of a number that is finite
+
+/// Behind the floats: the step, then the bytes, see split_floats().
+HWY_INLINE float* split_step(float* input, int64_t padded) { return input + padded; }
+HWY_INLINE const uint8_t* split_bytes(const float* input, int64_t padded) {
+  return reinterpret_cast<const uint8_t*>(input + padded + kCacheLine / sizeof(float));
+}
+
+/// A step is a power of two: numbers of the largest exponent lose half a bit, or none.
+void split_input(float* input, int64_t padded) {
+  const PanelTag d;
+  const PlaceTag di;
+  const hn::RebindToUnsigned<PlaceTag> du;
+  const hn::Rebind<uint8_t, PanelTag> byte;
+  constexpr auto kLanes = static_cast<int64_t>(kPanelLanes);
+  constexpr int32_t kMost = (1 << 23) - 1;
+  auto most = hn::Zero(di);
+  for (int64_t i = 0; i < padded; i += kLanes) {
+    most = hn::Max(most, hn::BitCast(di, hn::Abs(hn::Load(d, input + i))));
+  }
+  const int32_t exponent = hn::GetLane(hn::MaxOfLanes(di, most)) >> kExponentBits;
+  // Every number is below 2^(above - 127); neither power leaves the range of normal floats.
+  const int32_t above = std::max(exponent + 1, 24);
+  const bool finite = exponent <= kLargestExponent;
+  const auto power = [](int32_t biased) {
+    return bit_cast<float>(static_cast<uint32_t>(biased) << kExponentBits);
+  };
+  *split_step(input, padded) = finite ? power(above - 23) : std::numeric_limits<float>::quiet_NaN();
+  const PanelVector inverse = hn::Set(d, finite ? power(2 * kBiasedOne + 23 - above) : 0.0F);
+  auto* const bytes = const_cast<uint8_t*>(split_bytes(input, padded));
+  for (int64_t i = 0; i < padded; i += kLanes) {
+    const auto number = hn::BitCast(
+        du, hn::Min(hn::NearestInt(hn::Mul(hn::Load(d, input + i), inverse)), hn::Set(di, kMost)));
+    const auto low = hn::Set(du, 0xFF);
+    hn::Store(hn::U8FromU32(hn::And(number, low)), byte, bytes + i);
+    hn::Store(hn::U8FromU32(hn::And(hn::ShiftRight<8>(number), low)), byte, bytes + padded + i);
+    hn::Store(hn::U8FromU32(hn::And(hn::ShiftRight<16>(number), low)), byte,
+              bytes + 2 * padded + i);
+  }
+}
+
+constexpr auto kSplitInput = split_input;
+
+using ByteTag = hn::CappedTag<uint8_t, kSlotRows * weights_per_row(PanelCoding::kInt8)>;
+using ByteVector = hn::Vec<ByteTag>;
+
+/// Places in a window of bytes, prepared for pick_bytes().
+struct BytePlaces {
+  ByteVector in_table;
+  hn::Vec<hn::RebindToSigned<ByteTag> > odd_table;    ///< negative where it is table 1 or 3
+  hn::Vec<hn::RebindToSigned<ByteTag> > last_tables;  ///< negative where it is table 2 or 3
+};
+
+HWY_INLINE BytePlaces byte_places(ByteVector places) {
+  const ByteTag d;
+  const hn::RebindToSigned<ByteTag> signs;
+  const hn::Repartition<uint16_t, ByteTag> wide;
+  // What crosses into the byte above stays below its sign.
+  const auto pairs = hn::BitCast(wide, places);
+  return {hn::And(places, hn::Set(d, kTableBytes - 1)), hn::BitCast(signs, hn::ShiftLeft<3>(pairs)),
+          hn::BitCast(signs, hn::ShiftLeft<2>(pairs))};
+}
+
+HWY_INLINE ByteVector pick_bytes(const uint8_t* window, const BytePlaces& places) {
+  const ByteTag d;
+  const hn::RebindToSigned<ByteTag> signs;
+  const auto from = [&](int64_t table) HWY_ATTR {
+    return hn::BitCast(signs, hn::TableLookupBytes(hn::LoadDup128(d, window + table * kTableBytes),
+                                                   places.in_table));
+  };
+  const auto first = hn::IfNegativeThenElse(places.odd_table, from(1), from(0));
+  const auto last = hn::IfNegativeThenElse(places.odd_table, from(3), from(2));
+  return hn::BitCast(d, hn::IfNegativeThenElse(places.last_tables, last, first));
+}
+
+/// Codes with numbers of 24 bits: the upper 16 and the lower 8 have sums of their own.
+HWY_INLINE void add_codes_by_one(const PanelIncrement& increment, int64_t group_begin,
+                                 int64_t group_end, const float* input, int64_t padded,
+                                 float* sums) {
+  const ByteTag d;
+  const hn::Repartition<int16_t, ByteTag> di16;
+  const hn::Repartition<int32_t, ByteTag> di32;
+  const hn::Repartition<float, ByteTag> df;
+  constexpr size_t kSlotBytes = kSlotRows * weights_per_row(PanelCoding::kInt8);
+  constexpr size_t kVectors = kSlotBytes / HWY_MIN(kSlotBytes, HWY_MAX_BYTES);
+  constexpr size_t kBytes = kSlotBytes / kVectors;
+  // As many products of a code and 16 bits as a sum of 32 bits holds, two per slot.
+  constexpr uint32_t kSlots = 256;
+  const float step = input[padded];
+  const uint8_t* const low = split_bytes(input, padded);
+  using Sum = hn::Vec<decltype(di32)>;
+  for (int64_t group = group_begin; group < group_end; ++group) {
+    // Of rows 0..3 and 4..7 of every 128 bits.
+    hn::Vec<decltype(df)> total[kVectors][2];
+    STRATA_UNROLL
+    for (size_t v = 0; v < kVectors; ++v) total[v][0] = total[v][1] = hn::Zero(df);
+    const uint32_t end = increment.group_begin[group + 1];
+    for (uint32_t begin = increment.group_begin[group]; begin < end; begin += kSlots) {
+      Sum upper[kVectors][2][2];
+      Sum lower[kVectors][2][2];
+      STRATA_UNROLL
+      for (size_t v = 0; v < kVectors; ++v) {
+        STRATA_UNROLL
+        for (size_t i = 0; i < 2; ++i) {
+          upper[v][i][0] = upper[v][i][1] = lower[v][i][0] = lower[v][i][1] = hn::Zero(di32);
+        }
+      }
+      for (uint32_t slot = begin; slot < std::min(begin + kSlots, end); ++slot) {
+        const uint8_t* const window = low + size_t{increment.windows[slot]} * kWindowStep;
+        STRATA_UNROLL
+        for (size_t v = 0; v < kVectors; ++v) {
+          const size_t at = size_t{slot} * kSlotBytes + v * kBytes;
+          const BytePlaces places = byte_places(hn::Load(d, increment.places + at));
+          const ByteVector byte0 = pick_bytes(window, places);
+          const ByteVector byte1 = pick_bytes(window + padded, places);
+          const ByteVector byte2 = pick_bytes(window + 2 * padded, places);
+          const ByteVector codes =
+              hn::Load(d, reinterpret_cast<const uint8_t*>(increment.codes) + at);
+          const auto add = [&](auto code, auto high, auto rest, size_t i) HWY_ATTR {
+            const auto factor = hn::ShiftRight<8>(hn::BitCast(di16, code));
+            upper[v][i][0] = hn::ReorderWidenMulAccumulate(di32, factor, hn::BitCast(di16, high),
+                                                           upper[v][i][0], upper[v][i][1]);
+            lower[v][i][0] = hn::ReorderWidenMulAccumulate(di32, factor, hn::BitCast(di16, rest),
+                                                           lower[v][i][0], lower[v][i][1]);
+          };
+          const ByteVector zero = hn::Zero(d);
+          add(hn::InterleaveLower(d, codes, codes), hn::InterleaveLower(d, byte1, byte2),
+              hn::InterleaveLower(d, byte0, zero), 0);
+          add(hn::InterleaveUpper(d, codes, codes), hn::InterleaveUpper(d, byte1, byte2),
+              hn::InterleaveUpper(d, byte0, zero), 1);
+        }
+      }
+      STRATA_UNROLL
+      for (size_t v = 0; v < kVectors; ++v) {
+        STRATA_UNROLL
+        for (size_t i = 0; i < 2; ++i) {
+          const auto sum_of = [&](const Sum* sum) HWY_ATTR {
+            return hn::ConvertTo(df, hn::RearrangeToOddPlusEven(sum[0], sum[1]));
+          };
+          const auto scaled =
+              hn::MulAdd(sum_of(upper[v][i]), hn::Set(df, 256.0F), sum_of(lower[v][i]));
+          total[v][i] = hn::Add(total[v][i], scaled);
+        }
+      }
+    }
+    alignas(kCacheLine) float by_half[2][kSlotRows / 2];
+    STRATA_UNROLL
+    for (size_t v = 0; v < kVectors; ++v) {
+      STRATA_UNROLL
+      for (size_t i = 0; i < 2; ++i) {
+        hn::Store(total[v][i], df, by_half[i] + v * kBytes / sizeof(float));
+      }
+    }
+    const float* const scales = increment.scales + group * kSlotRows;
+    const uint8_t* const rows = increment.rows + group * kSlotRows;
+    for (int64_t i = 0; i < kSlotRows; ++i) {
+      const int64_t place = i / 8 * 4 + i % 4;
+      sums[rows[i]] += by_half[i / 4 % 2][place] * scales[i] * step;
+    }
+  }
+}
+
+#endif
+
 void panel_by_one(const PanelWeights& weights, int64_t panel, const float* input, float* sums) {
   std::fill_n(sums, weights.groups_per_panel * kSlotRows, 0.0F);
   const int64_t first = panel * weights.groups_per_panel;
   const int64_t last = first + weights.groups_per_panel;
   for (int64_t k = 0; k < weights.increment_count; ++k) {
     const PanelIncrement& increment = weights.increments[k];
-    if (increment.halves != nullptr) {
-      add_increment_by_one<true>(increment, first, last, input, sums);
-    } else {
-      add_increment_by_one<false>(increment, first, last, input, sums);
+    switch (increment.coding) {
+      case PanelCoding::kWord:
+        add_increment_by_one<PanelCoding::kWord>(increment, first, last, input, sums);
+        break;
+      case PanelCoding::kHalf:
+        add_increment_by_one<PanelCoding::kHalf>(increment, first, last, input, sums);
+        break;
+      case PanelCoding::kInt8:
+        add_codes_by_one(increment, first, last, input, weights.padded_columns, sums);
+        break;
     }
   }
 }
 
 /// The sums of as many rows as registers allow.
-template <bool kHalf>
+template <PanelCoding kCoding>
 HWY_INLINE void add_increment_by_several(const PanelIncrement& increment, int64_t group_begin,
                                          int64_t group_end, const float* input, float* sums) {
   const PanelTag d;
   constexpr auto kLanes = static_cast<int64_t>(kPanelLanes);
+  constexpr int64_t kPerRow = weights_per_row(kCoding);
   constexpr int64_t kRows = HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON ? 16 : 8;
   for (int64_t group = group_begin; group < group_end; ++group) {
     for (int64_t half = 0; half < kSlotRows; half += kRows) {
@@ -129,40 +359,42 @@ HWY_INLINE void add_increment_by_several(const PanelIncrement& increment, int64_
       for (int64_t i = 0; i < kRows; ++i) sum[i] = hn::Zero(d);
       for (uint32_t slot = increment.group_begin[group]; slot < increment.group_begin[group + 1];
            ++slot) {
-        const size_t from = size_t{slot} * kSlotRows + static_cast<size_t>(half);
+        const size_t from = (size_t{slot} * kSlotRows + static_cast<size_t>(half)) * kPerRow;
         const float* const window =
             input + size_t{increment.windows[slot]} * kWindowStep * kPanelLanes;
-        alignas(kCacheLine) float weights[kRows];
-        if constexpr (kHalf) {
+        alignas(kCacheLine) float weights[kRows * kPerRow];
+        if constexpr (kCoding != PanelCoding::kWord) {
           STRATA_UNROLL
-          for (int64_t i = 0; i < kRows; i += kLanes) {
-            WeightVector values;
-            PlaceVector places;
-            load_weights<true>(increment, from + static_cast<size_t>(i), values, places);
-            hn::Store(values, d, weights + i);
+          for (int64_t i = 0; i < kRows * kPerRow; i += kLanes) {
+            hn::Store(load_values<kCoding>(increment, from + static_cast<size_t>(i)), d,
+                      weights + i);
           }
         }
         STRATA_UNROLL
-        for (int64_t i = 0; i < kRows; ++i) {
+        for (int64_t i = 0; i < kRows * kPerRow; ++i) {
           const size_t at = from + static_cast<size_t>(i);
           size_t place = 0;
           float weight = 0;
-          if constexpr (kHalf) {
+          if constexpr (kCoding != PanelCoding::kWord) {
             weight = weights[i];
             place = increment.places[at];
           } else {
-            weight = bit_cast<float>(increment.slots[at]);
-            place = static_cast<size_t>(increment.slots[at] % kWindowColumns);
+            weight = bit_cast<float>(increment.words[at]);
+            place = static_cast<size_t>(increment.words[at] % kWindowColumns);
           }
-          sum[i] =
-              hn::MulAdd(hn::Set(d, weight), hn::Load(d, window + place * kPanelLanes), sum[i]);
+          PanelVector& row = sum[i / kPerRow];
+          row = hn::MulAdd(hn::Set(d, weight), hn::Load(d, window + place * kPanelLanes), row);
         }
       }
       const uint8_t* const rows = increment.rows + group * kSlotRows + half;
       STRATA_UNROLL
       for (int64_t i = 0; i < kRows; ++i) {
         float* const to = sums + rows[i] * kLanes;
-        hn::Store(hn::Add(hn::Load(d, to), sum[i]), d, to);
+        PanelVector more = sum[i];
+        if constexpr (kCoding == PanelCoding::kInt8) {
+          more = hn::Mul(more, hn::Set(d, increment.scales[group * kSlotRows + half + i]));
+        }
+        hn::Store(hn::Add(hn::Load(d, to), more), d, to);
       }
     }
   }
@@ -175,10 +407,16 @@ void panel_by_several(const PanelWeights& weights, int64_t panel, const float* i
   const int64_t last = first + weights.groups_per_panel;
   for (int64_t k = 0; k < weights.increment_count; ++k) {
     const PanelIncrement& increment = weights.increments[k];
-    if (increment.halves != nullptr) {
-      add_increment_by_several<true>(increment, first, last, input, sums);
-    } else {
-      add_increment_by_several<false>(increment, first, last, input, sums);
+    switch (increment.coding) {
+      case PanelCoding::kWord:
+        add_increment_by_several<PanelCoding::kWord>(increment, first, last, input, sums);
+        break;
+      case PanelCoding::kHalf:
+        add_increment_by_several<PanelCoding::kHalf>(increment, first, last, input, sums);
+        break;
+      case PanelCoding::kInt8:
+        add_increment_by_several<PanelCoding::kInt8>(increment, first, last, input, sums);
+        break;
     }
   }
 }
@@ -186,7 +424,8 @@ void panel_by_several(const PanelWeights& weights, int64_t panel, const float* i
 PanelKernel panel_products() {
   // By measurement: the permutation beats loads of single elements by so much.
   constexpr int64_t kLeastSeveral = HWY_TARGET == HWY_AVX3 ? 7 : 2;
-  return {static_cast<int64_t>(kPanelLanes), kLeastSeveral, panel_by_one, panel_by_several};
+  return {static_cast<int64_t>(kPanelLanes), kLeastSeveral, panel_by_one, panel_by_several,
+          kSplitInput};
 }
 
 #endif
