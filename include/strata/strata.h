@@ -84,6 +84,13 @@ STRATA_API int strata_model_level_count(const strata_model* model);
 STRATA_API strata_status strata_session_create(const strata_model* model, const char* graph,
                                                int threads, int64_t batch, int max_level,
                                                strata_session** session);
+/* The same with a choice of what `strata tune` found: a file of tunings, or "off". NULL: what the
+ * environment variable STRATA_TUNING says in the same way, else the file beside the model, if it
+ * is there and fits; strata_session_create() does that, too. A file that is named and cannot be
+ * read is an error; one that does not fit is left aside. */
+STRATA_API strata_status strata_session_create_tuned(const strata_model* model, const char* graph,
+                                                     int threads, int64_t batch, int max_level,
+                                                     const char* tuning, strata_session** session);
 /* NULL is ignored. */
 STRATA_API void strata_session_destroy(strata_session* session);
 

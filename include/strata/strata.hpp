@@ -55,6 +55,8 @@ struct SessionOptions {
   int64_t batch = 1;       ///< size of every symbolic dimension
   int max_level = -1;      ///< load levels 0..max_level; -1 = all
   std::string graph = {};  ///< empty = the only one
+  std::string tuning =
+      {};  ///< file of `strata tune`, or "off"; empty = $STRATA_TUNING, or FILE.tuning
 };
 
 /// Lets one thread stop the inferences of others between two steps. Must outlive the runs that use
@@ -117,9 +119,10 @@ class Session {
  public:
   explicit Session(const Model& model, const SessionOptions& options = {}) {
     strata_session* made = nullptr;
-    check(strata_session_create(model.get(),
-                                options.graph.empty() ? nullptr : options.graph.c_str(),
-                                options.threads, options.batch, options.max_level, &made));
+    check(strata_session_create_tuned(
+        model.get(), options.graph.empty() ? nullptr : options.graph.c_str(), options.threads,
+        options.batch, options.max_level, options.tuning.empty() ? nullptr : options.tuning.c_str(),
+        &made));
     handle_.reset(made);
   }
 

@@ -210,6 +210,12 @@ int strata_model_level_count(const strata_model* model) {
 
 strata_status strata_session_create(const strata_model* model, const char* graph, int threads,
                                     int64_t batch, int max_level, strata_session** session) {
+  return strata_session_create_tuned(model, graph, threads, batch, max_level, nullptr, session);
+}
+
+strata_status strata_session_create_tuned(const strata_model* model, const char* graph, int threads,
+                                          int64_t batch, int max_level, const char* tuning,
+                                          strata_session** session) {
   if (model == nullptr || session == nullptr) {
     return report(
         strata::invalid_argument("the model and the place for the session must not be NULL"));
@@ -222,6 +228,7 @@ strata_status strata_session_create(const strata_model* model, const char* graph
   options.threads = threads;
   options.max_level = max_level;
   if (graph != nullptr) options.graph = graph;
+  if (tuning != nullptr) options.tuning = tuning;
   for (const strata::graph::Graph& candidate : model->reader->model().graphs) {
     for (const strata::graph::ValueInfo& input : candidate.inputs) {
       for (const strata::graph::Dim& dim : input.shape) {

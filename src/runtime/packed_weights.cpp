@@ -45,7 +45,8 @@ Result<const sparse::Increment*> find_increment(const LevelSource& source, int l
 
 Result<PackedWeights> PackedWeights::pack(const graph::Model& model, const Plan& plan,
                                           const Step& step, const StepMemory& memory,
-                                          const LevelSource& source, const DenseRule& rule) {
+                                          const LevelSource& source, const DenseRule& rule,
+                                          const StepTuning& tuning) {
   PackedWeights packed;
   packed.first_dense_level_ = source.level_count;
   if (step.kind == StepKind::kOperator) {
@@ -55,7 +56,7 @@ Result<PackedWeights> PackedWeights::pack(const graph::Model& model, const Plan&
   packed.rows_ = plan.tensors[static_cast<size_t>(step.output)].size[1];
   if (!step.weight.empty()) {
     const graph::Parameter& weight = *model.find_parameter(step.weight);
-    STRATA_RETURN_IF_ERROR(packed.pack_product(weight, plan, step, memory, source, rule));
+    STRATA_RETURN_IF_ERROR(packed.pack_product(weight, plan, step, memory, source, rule, tuning));
   } else {
     packed.nonzeros_.assign(static_cast<size_t>(source.level_count), 0);
   }
@@ -67,7 +68,8 @@ Result<PackedWeights> PackedWeights::pack(const graph::Model& model, const Plan&
 
 Status PackedWeights::pack_product(const graph::Parameter& weight, const Plan& plan,
                                    const Step& step, const StepMemory& memory,
-                                   const LevelSource& source, const DenseRule& rule) {
+                                   const LevelSource& source, const DenseRule& rule,
+                                   const StepTuning& tuning) {
   MatrixShape shape{rows_, 1, step.weight_by_input};
   for (const int64_t size : weight.shape) shape.columns *= size;
   shape.columns /= rows_;
@@ -92,6 +94,9 @@ Status PackedWeights::pack_product(const graph::Parameter& weight, const Plan& p
     return static_cast<double>(nonzeros) >= from * elements;
   });
   first_dense_level_ = static_cast<int>(first - nonzeros_.begin());
+  if (tuning.first_dense_level >= 0 && !rule.from) {
+    first_dense_level_ = std::min(tuning.first_dense_level, source.level_count);
+  }
   if (first_dense_level_ < source.level_count) {
     STRATA_ASSIGN_OR_RETURN(
         dense_,
@@ -107,12 +112,17 @@ Status PackedWeights::pack_product(const graph::Parameter& weight, const Plan& p
   }
   const int64_t planes = (step.kind == StepKind::kGemm ? shape.columns : weight.shape[1]) *
                          (step.kind == StepKind::kConv ? memory.geometry->phases() : 1);
+  const kernels::PlaneLayout& planes_out = memory.scratch_layout;
+  const int64_t pixels = step.kind == StepKind::kConv
+                             ? memory.geometry->rows().output * planes_out.pitch
+                             : planes_out.plane_stride;
+  const int64_t blocks = (pixels + kernels::kPixelBlock - 1) / kernels::kPixelBlock;
   STRATA_ASSIGN_OR_RETURN(
       taps_, TapWeights::pack(shape,
                               {memory.tiling, map_columns(weight, step, memory, shape), planes,
-                               memory.scratch_layout.plane_stride},
+                               memory.scratch_layout.plane_stride, blocks},
                               std::span(increments).first(static_cast<size_t>(first_dense_level_)),
-                              "weights '" + weight.name + "'"));
+                              tuning, "weights '" + weight.name + "'"));
   return {};
 }
 

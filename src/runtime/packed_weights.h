@@ -23,6 +23,7 @@
 #include "runtime/memory_plan.h"
 #include "runtime/plan.h"
 #include "runtime/tap_weights.h"
+#include "runtime/tuning.h"
 #include "sparse/nested.h"
 
 namespace strata::runtime {
@@ -47,7 +48,7 @@ class PackedWeights {
   /// Errors: a parameter that a level lacks, sizes that do not match, no memory.
   static Result<PackedWeights> pack(const graph::Model& model, const Plan& plan, const Step& step,
                                     const StepMemory& memory, const LevelSource& source,
-                                    const DenseRule& rule);
+                                    const DenseRule& rule, const StepTuning& tuning);
 
   [[nodiscard]] int64_t nonzeros(int level) const { return nonzeros_[static_cast<size_t>(level)]; }
   /// The first level that runs dense; level_count if none does. Those above it do, too.
@@ -56,6 +57,7 @@ class PackedWeights {
   [[nodiscard]] const DenseWeights& dense() const { return dense_; }
   /// For the convolution kernel; only of a step that uses it, of levels that run sparse.
   [[nodiscard]] const TapWeights& taps() const { return taps_; }
+  [[nodiscard]] bool has_taps() const { return taps_.bytes() > 0; }
   /// For the product with few vectors; only of a step that is one.
   [[nodiscard]] const kernels::PanelWeights& panels(int level) const {
     return panels_.weights[static_cast<size_t>(level)];
@@ -102,7 +104,8 @@ class PackedWeights {
   }
   /// The weights of a convolution or a product.
   Status pack_product(const graph::Parameter& weight, const Plan& plan, const Step& step,
-                      const StepMemory& memory, const LevelSource& source, const DenseRule& rule);
+                      const StepMemory& memory, const LevelSource& source, const DenseRule& rule,
+                      const StepTuning& tuning);
   Status pack_vectors(const Step& step, const LevelSource& source);
   static Result<Panels> pack_panels(const std::string& weight, const kernels::PanelShape& shape,
                                     const LevelSource& source, int level_count);

@@ -120,7 +120,7 @@ void StepRunner::run_conv(size_t index, const PackedWeights& weights, int level,
   }
   const TapWeights& taps = weights.taps();
   for_tiles(
-      out, tiling.tile_blocks, out.channels, pool,
+      out, taps.tile_blocks(level), out.channels, pool,
       [&](int64_t image, int64_t row_begin, int64_t row_end, int64_t block, int64_t block_end) {
         kernels::SparseConvArguments arguments = sparse_arguments(tiling);
         describe(arguments, image, 0);
@@ -306,9 +306,10 @@ void StepRunner::run_gemm_over_batch(size_t index, const PackedWeights& weights,
                      [&](int64_t /*image*/, int64_t begin, int64_t end, int /*thread*/) {
                        kernels::SparseConvArguments arguments = sparse_arguments(tiling);
                        describe(arguments);
-                       for (int64_t block = 0; block < blocks; block += tiling.tile_blocks) {
+                       const int64_t tile = taps.tile_blocks(level);
+                       for (int64_t block = 0; block < blocks; block += tile) {
                          run_slices(arguments, taps, level, transposed, row, begin, end, block,
-                                    std::min(block + tiling.tile_blocks, blocks));
+                                    std::min(block + tile, blocks));
                        }
                        write(begin, end);
                      });

@@ -2,18 +2,14 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
-#include <cstring>
 #include <utility>
 
+#include "core/byte_fields.h"
 #include "core/file.h"
 #include "format/layout.h"
 
 namespace strata::runtime {
 namespace {
-
-static_assert(std::endian::native == std::endian::little,
-              "fields are copied as they are, a big-endian machine would have to swap them");
 
 constexpr std::array<uint8_t, 8> kMagic = {0x89, 'S', 'T', 'R', 'P', 'R', 'F', '\n'};
 constexpr uint32_t kVersion = 1;
@@ -23,50 +19,6 @@ constexpr size_t kMaxText = 256;
 constexpr uint32_t kMaxSteps = 1U << 20;
 constexpr uint32_t kMaxSwitchPoints = 1U << 24;
 
-template <typename T>
-void append(std::vector<uint8_t>& bytes, const T& value) {
-  const size_t at = bytes.size();
-  bytes.resize(at + sizeof value);
-  std::memcpy(bytes.data() + at, &value, sizeof value);
-}
-
-void append_text(std::vector<uint8_t>& bytes, const std::string& text) {
-  bytes.insert(bytes.end(), text.begin(), text.end());
-}
-
-/// Reads fields one after the other; once something is missing, everything is.
-class Cursor {
- public:
-  explicit Cursor(std::span<const uint8_t> bytes) : bytes_(bytes) {}
-
-  [[nodiscard]] bool failed() const { return failed_; }
-  [[nodiscard]] size_t left() const { return bytes_.size(); }
-
-  template <typename T>
-  T read() {
-    T value{};
-    if (!claim(sizeof value)) return value;
-    std::memcpy(&value, bytes_.data(), sizeof value);
-    bytes_ = bytes_.subspan(sizeof value);
-    return value;
-  }
-  std::string read_text(size_t size) {
-    if (!claim(size)) return {};
-    std::string text(bytes_.begin(), bytes_.begin() + static_cast<std::ptrdiff_t>(size));
-    bytes_ = bytes_.subspan(size);
-    return text;
-  }
-  /// Whether `count` things of `size` bytes can follow: before memory is taken for them.
-  bool claim(size_t count, size_t size = 1) {
-    if (count > bytes_.size() / size) failed_ = true;
-    return !failed_;
-  }
-
- private:
-  std::span<const uint8_t> bytes_;
-  bool failed_ = false;
-};
-
 Status damaged(const std::string& name, const std::string& why) {
   return data_loss("'" + name + "' is damaged: " + why +
                    "; delete it and measure again with 'strata profile'");
@@ -75,7 +27,7 @@ Status damaged(const std::string& name, const std::string& why) {
 constexpr size_t kTimeSize = 2 * sizeof(double);
 constexpr size_t kSwitchPointSize = 4 * sizeof(uint32_t) + sizeof(double);
 
-Result<StoredProfile> read_profile(Cursor& cursor, const std::string& name) {
+Result<StoredProfile> read_profile(FieldReader& cursor, const std::string& name) {
   StoredProfile profile;
   profile.fingerprint.model = cursor.read<uint64_t>();
   profile.fingerprint.graph = cursor.read<uint64_t>();
@@ -144,29 +96,29 @@ void append_profile(std::vector<uint8_t>& bytes, const StoredProfile& profile) {
   const route::ProfileTable& table = profile.table;
   const std::string cpu = profile.fingerprint.cpu.substr(0, kMaxText);
   const std::string build = profile.fingerprint.build.substr(0, kMaxText);
-  append(bytes, profile.fingerprint.model);
-  append(bytes, profile.fingerprint.graph);
+  append_field(bytes, profile.fingerprint.model);
+  append_field(bytes, profile.fingerprint.graph);
   for (const size_t value :
        {static_cast<size_t>(profile.fingerprint.threads), static_cast<size_t>(table.step_count),
         static_cast<size_t>(table.level_count), table.accuracy.levels.size(),
         table.accuracy.switch_points.size(), cpu.size(), build.size()}) {
-    append(bytes, static_cast<uint32_t>(value));
+    append_field(bytes, static_cast<uint32_t>(value));
   }
-  append(bytes, uint32_t{0});
-  append(bytes, table.high_quantile);
+  append_field(bytes, uint32_t{0});
+  append_field(bytes, table.high_quantile);
   append_text(bytes, cpu);
   append_text(bytes, build);
   for (const route::StepTime& time : table.times) {
-    append(bytes, time.median_ns);
-    append(bytes, time.high_ns);
+    append_field(bytes, time.median_ns);
+    append_field(bytes, time.high_ns);
   }
-  for (const double metric : table.accuracy.levels) append(bytes, metric);
+  for (const double metric : table.accuracy.levels) append_field(bytes, metric);
   for (const route::SwitchPoint& point : table.accuracy.switch_points) {
-    append(bytes, static_cast<int32_t>(point.step));
-    append(bytes, static_cast<int32_t>(point.from));
-    append(bytes, static_cast<int32_t>(point.to));
-    append(bytes, uint32_t{0});
-    append(bytes, point.metric);
+    append_field(bytes, static_cast<int32_t>(point.step));
+    append_field(bytes, static_cast<int32_t>(point.from));
+    append_field(bytes, static_cast<int32_t>(point.to));
+    append_field(bytes, uint32_t{0});
+    append_field(bytes, point.metric);
   }
 }
 
@@ -180,13 +132,13 @@ Result<std::vector<uint8_t>> encode_profiles(std::span<const StoredProfile> prof
                             std::to_string(kMaxStoredProfiles) + " do");
   }
   std::vector<uint8_t> bytes(kMagic.begin(), kMagic.end());
-  append(bytes, kVersion);
-  append(bytes, static_cast<uint32_t>(profiles.size()));
+  append_field(bytes, kVersion);
+  append_field(bytes, static_cast<uint32_t>(profiles.size()));
   for (const StoredProfile& profile : profiles) {
     STRATA_RETURN_IF_ERROR(check_encodable(profile));
     append_profile(bytes, profile);
   }
-  append(bytes, format::checksum(bytes));
+  append_field(bytes, format::checksum(bytes));
   return bytes;
 }
 
@@ -196,7 +148,7 @@ Result<std::vector<StoredProfile>> decode_profiles(std::span<const uint8_t> byte
     return invalid_argument("'" + name + "' is not a file of profiles");
   }
   if (bytes.size() < kHeaderSize + kChecksumSize) return damaged(name, "it ends within its header");
-  Cursor header(bytes.subspan(kMagic.size()));
+  FieldReader header(bytes.subspan(kMagic.size()));
   const auto version = header.read<uint32_t>();
   const auto count = header.read<uint32_t>();
   if (version > kVersion) {
@@ -205,12 +157,12 @@ Result<std::vector<StoredProfile>> decode_profiles(std::span<const uint8_t> byte
                        std::to_string(kVersion) + "; update strata, or measure again");
   }
   const std::span<const uint8_t> content = bytes.first(bytes.size() - kChecksumSize);
-  Cursor tail(bytes.last(kChecksumSize));
+  FieldReader tail(bytes.last(kChecksumSize));
   if (version < 1 || format::checksum(content) != tail.read<uint64_t>()) {
     return damaged(name, "its checksum does not match");
   }
   if (count > kMaxStoredProfiles) return damaged(name, "it claims too many profiles");
-  Cursor cursor(content.subspan(kHeaderSize));
+  FieldReader cursor(content.subspan(kHeaderSize));
   std::vector<StoredProfile> profiles;
   for (uint32_t i = 0; i < count; ++i) {
     STRATA_ASSIGN_OR_RETURN(StoredProfile profile, read_profile(cursor, name));

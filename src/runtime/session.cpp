@@ -2,7 +2,9 @@
 #include "runtime/session.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <optional>
 #include <string>
 #include <utility>
@@ -82,6 +84,22 @@ Result<int> levels_to_load(const SessionOptions& options, int available) {
   return options.max_level + 1;
 }
 
+uint64_t checksum_of(const std::string& text) {
+  return format::checksum({reinterpret_cast<const uint8_t*>(text.data()), text.size()});
+}
+
+uint64_t checksum_of(const Tuning& tuning) {
+  std::string text;
+  for (const StepTuning& step : tuning) {
+    text += std::to_string(step.alone) + ' ' + std::to_string(step.first_dense_level);
+    for (const LevelTuning& level : step.levels) {
+      text += ' ' + std::to_string(level.tile_blocks) + ' ' + std::to_string(level.slice_kib);
+    }
+    text += '\n';
+  }
+  return checksum_of(text);
+}
+
 class PlannedSession final : public Session {
  public:
   static Result<std::unique_ptr<PlannedSession>> make(const graph::Model& model,
@@ -102,6 +120,9 @@ class PlannedSession final : public Session {
     session->dense_rule_ = {kernels::dense_conv_kernel(target), kernels::dense_gemm_kernel(target),
                             options.dense_from};
     session->clock_ = options.clock;
+    session->tuning_source_ = options.tuning;
+    session->tuning_ = options.tuning_trial;
+    STRATA_RETURN_IF_ERROR(session->check_tuning(session->tuning_));
     session->router_.emplace(session->plan_.steps.size());
     session->levels_.resize(session->plan_.steps.size());
     session->input_data_.resize(session->plan_.inputs.size());
@@ -111,14 +132,8 @@ class PlannedSession final : public Session {
 
   /// Packs every level of `source`; on an error the session stays as it was.
   Status load(const graph::Model& model, const LevelSource& source) {
-    std::vector<PackedWeights> weights;
-    for (size_t i = 0; i < plan_.steps.size(); ++i) {
-      STRATA_ASSIGN_OR_RETURN(
-          PackedWeights packed,
-          PackedWeights::pack(model, plan_, plan_.steps[i], memory_.steps[i], source, dense_rule_));
-      weights.push_back(std::move(packed));
-    }
-    weights_ = std::move(weights);
+    if (weights_.empty()) STRATA_RETURN_IF_ERROR(choose_tuning(model, source));
+    STRATA_ASSIGN_OR_RETURN(weights_, pack(model, source, tuning_));
     level_count_ = source.level_count;
     if (steps_.empty()) describe_steps();
     return {};
@@ -199,17 +214,16 @@ class PlannedSession final : public Session {
 
   [[nodiscard]] ProfileFingerprint fingerprint() const override {
     std::string sizes;  // of everything that the time of a step depends on, weights excepted
-    for (const Step& step : plan_.steps) {
-      sizes += step.name + ' ' + step.label + ' ' + std::to_string(step.dense_macs) + ' ' +
-               std::to_string(plan_.tensors[static_cast<size_t>(step.output)].elements()) + '\n';
-    }
+    for (const Step& step : plan_.steps) sizes += step.name + ' ' + describe_sizes(step) + '\n';
     ProfileFingerprint fingerprint;
     fingerprint.model = reader_ == nullptr ? 0 : reader_->identity();
-    fingerprint.graph =
-        format::checksum({reinterpret_cast<const uint8_t*>(sizes.data()), sizes.size()});
+    fingerprint.graph = checksum_of(sizes);
     fingerprint.threads = threads();
     fingerprint.cpu = cpu_name() + ", " + target_;
     fingerprint.build = STRATA_BUILD;
+    if (!tuning_.empty()) {
+      fingerprint.build += ", tuning " + std::to_string(checksum_of(tuning_));
+    }
     return fingerprint;
   }
 
@@ -229,6 +243,47 @@ class PlannedSession final : public Session {
     return add_profile(place, {fingerprint(), profile()->table()});
   }
 
+  [[nodiscard]] const TuningFingerprint& tuning_fingerprint() const override {
+    return tuning_fingerprint_;
+  }
+  [[nodiscard]] const Tuning& tuning() const override { return tuning_; }
+  [[nodiscard]] const std::string& tuning_note() const override { return tuning_note_; }
+
+  [[nodiscard]] std::vector<StepPacking> packing() const override {
+    std::vector<StepPacking> steps;
+    for (const PackedWeights& weights : weights_) {
+      StepPacking& step = steps.emplace_back();
+      step.bytes = weights.bytes();
+      for (int level = 0; level < level_count_; ++level) {
+        StepPacking::Level& packing = step.levels.emplace_back();
+        packing.dense = weights.runs_dense(level);
+        if (packing.dense || !weights.has_taps()) continue;
+        packing.tile_blocks = weights.taps().tile_blocks(level);
+        packing.slices = static_cast<int64_t>(weights.taps().slices(level).size()) - 1;
+        packing.lists = weights.taps().list_count(level);
+      }
+    }
+    return steps;
+  }
+
+  Status prepare_tuning(const Tuning& tuning) override {
+    STRATA_RETURN_IF_ERROR(check_reader());
+    STRATA_RETURN_IF_ERROR(check_tuning(tuning));
+    STRATA_ASSIGN_OR_RETURN(const auto levels, read_levels(*reader_, level_count_));
+    STRATA_ASSIGN_OR_RETURN(spare_weights_, pack(reader_->model(), source_of(levels), tuning));
+    spare_tuning_ = tuning;
+    return {};
+  }
+
+  void swap_tuning() override {
+    if (spare_weights_.empty()) return;
+    std::swap(weights_, spare_weights_);
+    std::swap(tuning_, spare_tuning_);
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      steps_[i].first_dense_level = weights_[i].first_dense_level();
+    }
+  }
+
   Status drop_levels_above(int level) override {
     STRATA_RETURN_IF_ERROR(check_level(level));
     level_count_ = level + 1;
@@ -237,10 +292,7 @@ class PlannedSession final : public Session {
   }
 
   Status reload_levels() override {
-    if (reader_ == nullptr) {
-      return failed_precondition(
-          "the session was made from a model in memory, levels can be reloaded only from a file");
-    }
+    STRATA_RETURN_IF_ERROR(check_reader());
     STRATA_ASSIGN_OR_RETURN(const auto levels, read_levels(*reader_, loadable_levels_));
     return load(reader_->model(), source_of(levels));
   }
@@ -257,6 +309,26 @@ class PlannedSession final : public Session {
  private:
   PlannedSession() = default;
 
+  [[nodiscard]] Result<std::vector<PackedWeights>> pack(const graph::Model& model,
+                                                        const LevelSource& source,
+                                                        const Tuning& tuning) const {
+    const StepTuning by_rules;
+    std::vector<PackedWeights> weights;
+    for (size_t i = 0; i < plan_.steps.size(); ++i) {
+      STRATA_ASSIGN_OR_RETURN(
+          PackedWeights packed,
+          PackedWeights::pack(model, plan_, plan_.steps[i], memory_.steps[i], source, dense_rule_,
+                              tuning.empty() ? by_rules : tuning[i]));
+      weights.push_back(std::move(packed));
+    }
+    return weights;
+  }
+
+  [[nodiscard]] std::string describe_sizes(const Step& step) const {
+    return step.label + ' ' + std::to_string(step.dense_macs) + ' ' +
+           std::to_string(plan_.tensors[static_cast<size_t>(step.output)].elements());
+  }
+
   void describe_steps() {
     for (size_t i = 0; i < plan_.steps.size(); ++i) {
       const Step& step = plan_.steps[i];
@@ -266,6 +338,67 @@ class PlannedSession final : public Session {
       }
       steps_.push_back(std::move(info));
     }
+  }
+
+  /// What the tuning is looked up by: everything that its times depend on, densities within a
+  /// tenth or so.
+  [[nodiscard]] uint64_t layers_checksum(const graph::Model& model,
+                                         const LevelSource& source) const {
+    constexpr double kPerOctave = 8;
+    std::string layers;
+    for (const Step& step : plan_.steps) {
+      layers += '\n' + describe_sizes(step) + ' ';
+      if (step.weight.empty()) continue;
+      const auto elements = static_cast<double>(model.find_parameter(step.weight)->element_count());
+      double nonzeros = 0;
+      for (int level = 0; level < source.level_count; ++level) {
+        const sparse::Increment* increment = source.increment(level, step.weight);
+        if (increment != nullptr) nonzeros += static_cast<double>(increment->positions.size());
+        const double density = std::max(nonzeros, 1.0) / elements;
+        layers += std::to_string(std::lround(kPerOctave * std::log2(density))) + ' ';
+      }
+    }
+    return checksum_of(layers);
+  }
+
+  Status choose_tuning(const graph::Model& model, const LevelSource& source) {
+    tuning_fingerprint_ = {layers_checksum(model, source), threads(), cpu_name() + ", " + target_,
+                           STRATA_BUILD};
+    if (!tuning_.empty()) return {};
+    const char* variable = std::getenv("STRATA_TUNING");
+    if (tuning_source_.empty() && variable != nullptr) tuning_source_ = variable;
+    if (tuning_source_ == "off") return {};
+    const bool named = !tuning_source_.empty();
+    if (!named && (reader_ == nullptr || reader_->path().empty())) return {};
+    const std::string path = named ? tuning_source_ : tuning_path(reader_->path());
+    const auto stored = read_tunings(path);
+    if (!stored.ok()) {
+      if (named) return stored.status();
+      if (stored.status().code() != StatusCode::kNotFound) tuning_note_ = stored.status().message();
+      return {};
+    }
+    const auto found = find_tuning(*stored, tuning_fingerprint_, path);
+    if (!found.ok()) {
+      tuning_note_ = found.status().message();
+    } else if (found.value()->steps.size() != plan_.steps.size()) {
+      tuning_note_ = "the tuning in '" + path + "' is of another number of steps";
+    } else if (const Tuning& steps = found.value()->steps;
+               std::any_of(steps.begin(), steps.end(), changes_anything)) {
+      tuning_ = steps;
+    }
+    return {};
+  }
+
+  [[nodiscard]] Status check_reader() const {
+    if (reader_ != nullptr) return {};
+    return failed_precondition(
+        "the session was made from a model in memory, levels can be reloaded only from a file");
+  }
+
+  [[nodiscard]] Status check_tuning(const Tuning& tuning) const {
+    if (tuning.empty() || tuning.size() == plan_.steps.size()) return {};
+    return invalid_argument("the tuning is of " + std::to_string(tuning.size()) +
+                            " steps, the graph has " + std::to_string(plan_.steps.size()));
   }
 
   [[nodiscard]] Status check_level(int level) const {
@@ -368,6 +501,12 @@ class PlannedSession final : public Session {
   std::optional<Router> router_;
   Clock clock_;
   DenseRule dense_rule_;
+  std::string tuning_source_;  ///< as SessionOptions::tuning
+  Tuning tuning_;
+  std::vector<PackedWeights> spare_weights_;  ///< of prepare_tuning()
+  Tuning spare_tuning_;
+  TuningFingerprint tuning_fingerprint_;
+  std::string tuning_note_;
   std::string target_;           ///< instruction set
   std::vector<uint8_t> levels_;  ///< of run() at one level
   std::vector<const void*> input_data_;

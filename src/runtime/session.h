@@ -20,6 +20,7 @@
 #include "route/profile.h"
 #include "runtime/profile_file.h"
 #include "runtime/run_options.h"
+#include "runtime/tuning_file.h"
 #include "sparse/nested_model.h"
 
 namespace strata::runtime {
@@ -34,6 +35,11 @@ struct SessionOptions {
   /// Density from which on a level of a layer runs with a dense kernel: 0 always, above 1 never.
   /// None: from where the dense kernel is faster, which is what to use but for measurements.
   std::optional<double> dense_from = {};
+  /// A file that 'strata tune' wrote, or "off". Empty: what the environment variable STRATA_TUNING
+  /// says in the same way, or the file beside the model, if there is one and it fits.
+  std::string tuning = {};
+  /// One per step: to be used instead of any file, as by the tuner. Empty: none.
+  Tuning tuning_trial = {};
 };
 
 /// The element type of an array of T.
@@ -77,6 +83,19 @@ struct StepInfo {
       0;  ///< it and those above run with a dense kernel; the count if none does
 };
 
+/// How the weights of one step are packed.
+struct StepPacking {
+  struct Level {
+    bool dense = false;       ///< a dense kernel runs it; what follows is then 0
+    int64_t tile_blocks = 0;  ///< 0 of steps that are not cut into tiles, too
+    int64_t slices = 0;
+    int64_t lists = 0;  ///< of taps that it walks
+    bool operator==(const Level&) const = default;
+  };
+  std::vector<Level> levels;  ///< [level]
+  size_t bytes = 0;
+};
+
 /// Bytes held by a session.
 struct MemoryReport {
   size_t weights = 0;      ///< packed weights and vectors of the loaded levels
@@ -98,7 +117,8 @@ class StepGuide {
 class Session {
  public:
   /// Loads the graph and its levels. `reader` is kept for reload_levels().
-  /// Errors: unknown graph, an operator or shape the runtime cannot run, unbound dimensions.
+  /// Errors: unknown graph, an operator or shape the runtime cannot run, unbound dimensions, a
+  /// tuning that was named and cannot be read.
   static Result<std::unique_ptr<Session>> create(std::shared_ptr<const format::Reader> reader,
                                                  const SessionOptions& options);
 
@@ -156,6 +176,19 @@ class Session {
   virtual Status load_profile(const std::string& path = {}) = 0;
   /// Adds the session's profile as it is now to a file, atomically. Errors: no profile; writing.
   [[nodiscard]] virtual Status save_profile(const std::string& path = {}) const = 0;
+
+  /// What a stored tuning must have been found with to serve this session.
+  [[nodiscard]] virtual const TuningFingerprint& tuning_fingerprint() const = 0;
+  /// [step], in use since the session was made; empty: everything is as the rules say.
+  [[nodiscard]] virtual const Tuning& tuning() const = 0;
+  /// Why the file beside the model is not used, one sentence; empty: it is, or there is none.
+  [[nodiscard]] virtual const std::string& tuning_note() const = 0;
+  [[nodiscard]] virtual std::vector<StepPacking> packing() const = 0;
+  /// For the tuner: packs the weights a second time, as `tuning` (one per step) says;
+  /// swap_tuning() then exchanges them with those in use, without which memory() and packing() do.
+  /// Errors: a session from a model in memory, another number of steps, no memory.
+  virtual Status prepare_tuning(const Tuning& tuning) = 0;
+  virtual void swap_tuning() = 0;
 
   /// Frees the weights of the levels above `level`; they can be had back from the file.
   virtual Status drop_levels_above(int level) = 0;

@@ -13,6 +13,12 @@ using kernels::kPixelBlock;
 /// alone. More taps are streamed and take memory: every increment has a list.
 constexpr int64_t kMostTapsTwice = 1 << 15;
 
+/// A level has at most kMostTapLists lists.
+size_t least_alone(size_t levels) {
+  const size_t most_lists = kernels::kMostTapLists;
+  return levels > most_lists ? levels - most_lists + 1 : 1;
+}
+
 /// The places of the taps of one list.
 class Places {
  public:
@@ -51,7 +57,7 @@ class Places {
 
 Result<TapWeights> TapWeights::pack(const MatrixShape& shape, const TapGeometry& geometry,
                                     std::span<const sparse::Increment* const> increments,
-                                    const std::string& purpose) {
+                                    const StepTuning& tuning, const std::string& purpose) {
   TapWeights packed;
   packed.rows_ = shape.rows;
   packed.shifts_ = static_cast<int64_t>(geometry.tiling.shifts.size());
@@ -62,15 +68,27 @@ Result<TapWeights> TapWeights::pack(const MatrixShape& shape, const TapGeometry&
     total += static_cast<int64_t>(increment->positions.size());
     taps.push_back(static_cast<double>(total) / static_cast<double>(shape.rows * packed.shifts_));
   }
-  const size_t most_lists = kernels::kMostTapLists;
-  packed.alone_ = total <= kMostTapsTwice || levels <= 1 ? levels
-                  : levels > most_lists                  ? levels - most_lists + 1
-                                                         : 1;
+  packed.alone_ = total <= kMostTapsTwice ? std::max<size_t>(levels, 1) : least_alone(levels);
+  if (tuning.alone > 0) {
+    packed.alone_ = std::clamp(static_cast<size_t>(tuning.alone), least_alone(levels), levels);
+  }
+  const auto tuned = [&tuning](size_t level) {
+    return level < tuning.levels.size() ? tuning.levels[level] : LevelTuning();
+  };
+  for (size_t level = 0; level < levels; ++level) {
+    const int64_t wanted = tuned(level).tile_blocks;
+    packed.tile_blocks_.push_back(
+        wanted > 0 ? kernels::allowed_tile(geometry.tiling, geometry.blocks, wanted)
+                   : geometry.tiling.tile_blocks);
+  }
   for (size_t level = 0; level < packed.alone_; ++level) {
+    const int64_t kib = tuned(level).slice_kib;
     const size_t sharing = level + 1 < packed.alone_ ? 1 : levels - level;
-    packed.slices_.push_back(kernels::slice_planes(geometry.tiling, geometry.planes,
-                                                   geometry.plane_stride,
-                                                   std::span(taps).subspan(level, sharing)));
+    packed.slices_.push_back(
+        kib > 0 ? kernels::slice_planes(geometry.tiling, packed.tile_blocks_[level],
+                                        geometry.planes, geometry.plane_stride, kib << 10)
+                : kernels::slice_planes(geometry.tiling, geometry.planes, geometry.plane_stride,
+                                        std::span(taps).subspan(level, sharing)));
   }
   // Counts the taps of each run, then turns counts into places.
   const auto multiple = static_cast<uint32_t>(geometry.tiling.run_multiple);

@@ -15,6 +15,7 @@
 #include "kernels/sparse_conv/sparse_conv.h"
 #include "kernels/sparse_conv/tiling.h"
 #include "runtime/matrix_shape.h"
+#include "runtime/tuning.h"
 #include "sparse/nested.h"
 
 namespace strata::runtime {
@@ -34,6 +35,7 @@ struct TapGeometry {
   std::vector<TapColumn> columns;
   int64_t planes = 0;        ///< of one group
   int64_t plane_stride = 0;  ///< floats from plane to plane
+  int64_t blocks = 1;        ///< of the output
 };
 
 class TapWeights {
@@ -42,11 +44,18 @@ class TapWeights {
   /// Of as many levels as there are increments. Errors: no memory.
   static Result<TapWeights> pack(const MatrixShape& shape, const TapGeometry& geometry,
                                  std::span<const sparse::Increment* const> increments,
-                                 const std::string& purpose);
+                                 const StepTuning& tuning, const std::string& purpose);
 
+  /// Output blocks of one tile.
+  [[nodiscard]] int64_t tile_blocks(int level) const {
+    return tile_blocks_[static_cast<size_t>(level)];
+  }
   /// Planes of a group at which the slices of a level begin, [slice + 1].
   [[nodiscard]] const std::vector<int64_t>& slices(int level) const {
     return slices_[slicing_of(level)];
+  }
+  [[nodiscard]] int64_t list_count(int level) const {
+    return level - static_cast<int64_t>(slicing_of(level)) + 1;
   }
   [[nodiscard]] kernels::TapLists taps(int level, int64_t slice) const;
 
@@ -65,6 +74,7 @@ class TapWeights {
   /// So many of the sparsest levels have one list each, with all that they run. A level above has
   /// the list of the last of them and one per increment that came since.
   size_t alone_ = 1;
+  std::vector<int64_t> tile_blocks_;                ///< [level]
   AlignedBuffer<float> weights_;                    ///< [tap], list after list
   AlignedBuffer<uint16_t> blocks_;                  ///< [tap]
   std::vector<AlignedBuffer<uint32_t>> run_begin_;  ///< [list = level][run + 1]

@@ -91,7 +91,9 @@ RC_GTEST_PROP(Tiling, SlicesCoverAllPlanesWithin16Bits, ()) {
   const int64_t stride = pick(1, 30000) * kPixelBlock;
   std::vector<double> taps_per_run(static_cast<size_t>(pick(1, 4)));
   for (double& taps : taps_per_run) taps = static_cast<double>(pick(0, 100000)) * 0.01;
-  const std::vector<int64_t> slice_begin = slice_planes(tiling, planes, stride, taps_per_run);
+  const std::vector<int64_t> slice_begin =
+      pick(0, 1) == 1 ? slice_planes(tiling, planes, stride, taps_per_run)
+                      : slice_planes(tiling, pick(1, 64), planes, stride, pick(0, 1 << 22));
   RC_ASSERT(slice_begin.front() == 0);
   RC_ASSERT(slice_begin.back() == planes);
   for (size_t slice = 0; slice + 1 < slice_begin.size(); ++slice) {
@@ -101,6 +103,28 @@ RC_GTEST_PROP(Tiling, SlicesCoverAllPlanesWithin16Bits, ()) {
     RC_ASSERT((end - 1 - begin) * (stride / kPixelBlock) + tiling.last_block - tiling.first_block <=
               65535);
   }
+}
+
+RC_GTEST_PROP(Tiling, AnyTileThatIsAllowedIsWholeRowsOrThePlaneWhereMovesNeedThem, ()) {
+  const ConvGeometry geometry = random_geometry(40);
+  const int64_t most = pick(2, 16);
+  const int64_t pitch = choose_pitch(geometry, geometry.rows().output, 1, most);
+  const ConvTiling tiling = plan_tiling(geometry, pitch, most);
+  const int64_t pixels = geometry.rows().output * pitch;
+  const int64_t blocks = (pixels + kPixelBlock - 1) / kPixelBlock;
+  const int64_t tile = allowed_tile(tiling, blocks, pick(1, 70));
+  RC_ASSERT(tile >= 1);
+  RC_ASSERT(tile + (tiling.overhang ? 1 : 0) <= most);
+  const bool moves = tiling.shifts.size() > 1 || tiling.shifts.front() != 0;
+  if (moves && !tiling.overhang && tile < blocks) RC_ASSERT(tile * kPixelBlock % pitch == 0);
+}
+
+TEST(Tiling, SlicesHoldWhatWasAskedFor) {
+  const ConvTiling tiling = plan_tiling(square(1, 1, 56), 56, 16);
+  const int64_t plane_bytes = 8 * kPixelBlock * int64_t{sizeof(float)};
+  EXPECT_EQ(slice_planes(tiling, 8, 64, 3136, 16 * plane_bytes).size() - 1, 4U);
+  EXPECT_EQ(slice_planes(tiling, 4, 64, 3136, 16 * plane_bytes).size() - 1, 2U);
+  EXPECT_EQ(slice_planes(tiling, 8, 64, 3136, 0).size() - 1, 64U);
 }
 
 TEST(Tiling, RefusesTapsTooFarApart) {

@@ -100,7 +100,7 @@ TEST(TapWeights, RunsOfALevelAreItsWeights) {
          static_cast<uint32_t>(pick(0, 1000)));
     std::vector<const sparse::Increment*> increments;
     for (const sparse::Increment& increment : p.increments) increments.push_back(&increment);
-    auto packed = TapWeights::pack(p.shape, p.geometry, increments, "test");
+    auto packed = TapWeights::pack(p.shape, p.geometry, increments, {}, "test");
     RC_ASSERT(packed.ok());
     for (int kept = levels; kept > 0; kept = static_cast<int>(pick(0, kept - 1))) {
       const size_t bytes = packed->bytes();

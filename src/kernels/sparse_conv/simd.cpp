@@ -23,8 +23,11 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 constexpr int64_t kLanes = HWY_LANES(float);
 constexpr int64_t kVectorsPerBlock = kPixelBlock / kLanes;
-// Of 16 registers, 12 hold sums; of 32, 16 are enough to hide the latency of memory.
-constexpr int64_t kMaxVectors = HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON ? 16 : 12;
+// Of 16 registers, 14 hold sums where products take none, 12 elsewhere; of 32, 16 are enough to
+// hide the latency of memory.
+constexpr int64_t kMaxVectors = HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON ? 16
+                                : HWY_TARGET == HWY_AVX2                         ? 14
+                                                                                 : 12;
 
 using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
@@ -42,6 +45,26 @@ HWY_INLINE void move_up(V* sum, int64_t lanes) {
     sum[i].raw = _mm512_permutex2var_ps(sum[i - 1].raw, index.raw, sum[i].raw);
   }
   sum[0].raw = _mm512_permutex2var_ps(hn::Zero(d).raw, index.raw, sum[0].raw);
+#elif HWY_TARGET == HWY_AVX2
+  if (lanes >= kLanes) {
+    STRATA_UNROLL
+    for (int64_t i = kVectors - 1; i > 0; --i) sum[i] = sum[i - 1];
+    sum[0] = hn::Zero(d);
+    lanes -= kLanes;
+  }
+  if (lanes == 0) return;
+  // Every vector turns around; what crosses its end is taken from the one before.
+  const hn::RebindToSigned<D> di;
+  const auto index = hn::Iota(di, static_cast<int32_t>(kLanes - lanes));
+  const auto crosses = hn::FirstN(d, static_cast<size_t>(lanes));
+  V turned = {_mm256_permutevar8x32_ps(sum[kVectors - 1].raw, index.raw)};
+  STRATA_UNROLL
+  for (int64_t i = kVectors - 1; i > 0; --i) {
+    const V before = {_mm256_permutevar8x32_ps(sum[i - 1].raw, index.raw)};
+    sum[i] = hn::IfThenElse(crosses, before, turned);
+    turned = before;
+  }
+  sum[0] = hn::IfThenZeroElse(crosses, turned);
 #else
   HWY_ALIGN float tile[kPixelBlock + kVectors * kLanes];
   for (int64_t i = 0; i < kPixelBlock; i += kLanes) hn::Store(hn::Zero(d), d, tile + i);
@@ -64,6 +87,25 @@ HWY_INLINE void move_down(V* sum, int64_t lanes) {
     sum[i].raw = _mm512_permutex2var_ps(sum[i].raw, index.raw, sum[i + 1].raw);
   }
   sum[kVectors - 1].raw = _mm512_permutex2var_ps(sum[kVectors - 1].raw, index.raw, hn::Zero(d).raw);
+#elif HWY_TARGET == HWY_AVX2
+  if (lanes >= kLanes) {
+    STRATA_UNROLL
+    for (int64_t i = 0; i + 1 < kVectors; ++i) sum[i] = sum[i + 1];
+    sum[kVectors - 1] = hn::Zero(d);
+    lanes -= kLanes;
+  }
+  if (lanes == 0) return;
+  const hn::RebindToSigned<D> di;
+  const auto index = hn::Iota(di, static_cast<int32_t>(lanes));
+  const auto stays = hn::FirstN(d, static_cast<size_t>(kLanes - lanes));
+  V turned = {_mm256_permutevar8x32_ps(sum[0].raw, index.raw)};
+  STRATA_UNROLL
+  for (int64_t i = 0; i + 1 < kVectors; ++i) {
+    const V after = {_mm256_permutevar8x32_ps(sum[i + 1].raw, index.raw)};
+    sum[i] = hn::IfThenElse(stays, turned, after);
+    turned = after;
+  }
+  sum[kVectors - 1] = hn::IfThenElseZero(stays, turned);
 #else
   HWY_ALIGN float tile[kVectors * kLanes + kPixelBlock];
   for (int64_t i = 0; i < kPixelBlock; i += kLanes) {
@@ -74,6 +116,15 @@ HWY_INLINE void move_down(V* sum, int64_t lanes) {
 #endif
 }
 
+/// The same address, of which the compiler knows nothing. Where vectors are shorter than blocks it
+/// would keep a pointer per vector of a tile, most of them in memory; one and constant offsets do.
+HWY_INLINE const float* opaque(const float* address) {
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_SSE4
+  asm("" : "+r"(address));
+#endif
+  return address;
+}
+
 /// Adds `kTaps` taps, each to sums of its own: sum[t * kVectors ...] for tap t.
 template <int64_t kVectors, int64_t kTaps>
 HWY_INLINE void add_taps(const float* weight, const uint16_t* block, const float* input, V* sum) {
@@ -81,7 +132,7 @@ HWY_INLINE void add_taps(const float* weight, const uint16_t* block, const float
   STRATA_UNROLL
   for (int64_t t = 0; t < kTaps; ++t) {
     const V w = hn::Set(d, weight[t]);
-    const float* x = input + int64_t{block[t]} * kPixelBlock;
+    const float* x = opaque(input + int64_t{block[t]} * kPixelBlock);
     STRATA_UNROLL
     for (int64_t i = 0; i < kVectors; ++i) {
       sum[t * kVectors + i] = hn::MulAdd(w, hn::Load(d, x + i * kLanes), sum[t * kVectors + i]);
@@ -221,12 +272,20 @@ HWY_INLINE void run_tile(const SparseConvArguments& arguments, int64_t row_begin
   }
 }
 
+/// Of tiles whose runs are multiples of kRunMultiple: as many as there are registers for.
+constexpr int64_t taps_at_a_time(int64_t vectors) {
+  int64_t taps = vectors < kSmallTile * kVectorsPerBlock ? kRunMultiple : 1;
+  while (taps > 1 && taps * vectors > kMaxVectors) taps /= 2;
+  return taps;
+}
+
 template <int64_t kVectors, int64_t kHidden>
 HWY_INLINE void run_tile(const SparseConvArguments& arguments, int64_t row_begin, int64_t row_end,
                          int64_t pixel) {
-  if constexpr (kVectors < 4) {
+  constexpr int64_t kTaps = taps_at_a_time(kVectors);
+  if constexpr (kTaps > 1) {
     if (arguments.run_multiple == kRunMultiple) {
-      return run_tile<kVectors, kHidden, kRunMultiple>(arguments, row_begin, row_end, pixel);
+      return run_tile<kVectors, kHidden, kTaps>(arguments, row_begin, row_end, pixel);
     }
   }
   run_tile<kVectors, kHidden, 1>(arguments, row_begin, row_end, pixel);

@@ -62,7 +62,9 @@ SparseConvKernel sparse_conv_kernel(Target target);
 void sparse_conv_reference(const SparseConvArguments& arguments, int64_t row_begin, int64_t row_end,
                            int64_t block_begin, int64_t block_end);
 
-/// Taps that tiles of few vectors add at a time.
+/// Tiles of fewer blocks have runs of a multiple of kRunMultiple taps, of which they add up several
+/// at a time.
+inline constexpr int64_t kSmallTile = 4;
 inline constexpr int64_t kRunMultiple = 4;
 
 /// What the scalar target computes at once.

@@ -58,8 +58,25 @@ std::set<int64_t> whole_plane_shifts(const ConvGeometry& geometry, int64_t pitch
 /// Tiles of a few vectors run several taps at a time, for which their runs are made longer. Tiles
 /// that are less small gain nothing.
 int64_t choose_run_multiple(int64_t summed_blocks) {
-  constexpr int64_t kSmallTile = 4;
   return summed_blocks < kSmallTile ? kRunMultiple : 1;
+}
+
+/// What a tile reads of one plane.
+int64_t plane_bytes(const ConvTiling& tiling, int64_t tile_blocks) {
+  const int64_t span = tiling.last_block - tiling.first_block;
+  return (tile_blocks + span) * kPixelBlock * static_cast<int64_t>(sizeof(float));
+}
+
+/// Equal slices of at most `wanted` planes, and of at most as many as taps can address.
+std::vector<int64_t> cut_planes(const ConvTiling& tiling, int64_t planes, int64_t plane_stride,
+                                int64_t wanted) {
+  const int64_t span = tiling.last_block - tiling.first_block;
+  const int64_t plane_blocks = std::max<int64_t>(plane_stride / kPixelBlock, 1);
+  const int64_t addressable = (kLargestBlock - span) / plane_blocks + 1;
+  const int64_t size = balanced(planes, std::min(addressable, wanted));
+  std::vector<int64_t> begin = {0};
+  while (begin.back() < planes) begin.push_back(std::min(planes, begin.back() + size));
+  return begin;
 }
 
 }  // namespace
@@ -96,14 +113,20 @@ ConvTiling plan_tiling(const ConvGeometry& geometry, int64_t pitch, int64_t max_
   const int64_t row_blocks = pitch / kPixelBlock;
   if (std::all_of(all.begin(), all.end(), [](int64_t o) { return remainder(o) == 0; })) {
     tiling.tile_blocks = balanced(blocks, std::min(max_tile_blocks, kNarrowTile));
+    tiling.most_blocks = max_tile_blocks;
   } else if (pitch % kPixelBlock == 0 && row_blocks <= max_tile_blocks && movable(column_shifts)) {
     tiling.tile_blocks = balanced(height, max_tile_blocks / row_blocks) * row_blocks;
+    tiling.most_blocks = max_tile_blocks;
+    tiling.tile_multiple = row_blocks;
     shifts = column_shifts;
   } else if (blocks <= max_tile_blocks && !whole_plane_shifts(geometry, pitch, blocks).empty()) {
     tiling.tile_blocks = blocks;
+    tiling.most_blocks = blocks;
+    tiling.tile_multiple = 0;
     shifts = whole_plane_shifts(geometry, pitch, blocks);
   } else {
     tiling.tile_blocks = balanced(blocks, max_tile_blocks - 1);
+    tiling.most_blocks = max_tile_blocks - 1;
     tiling.overhang = true;
     shifts.clear();
     for (const int64_t offset : all) shifts.insert(remainder(offset));
@@ -128,13 +151,23 @@ Status check_taps(const ConvTiling& tiling) {
                      std::to_string(kLargestBlock));
 }
 
+int64_t allowed_tile(const ConvTiling& tiling, int64_t blocks, int64_t wanted) {
+  const int64_t multiple = tiling.tile_multiple;
+  if (multiple == 0) return tiling.tile_blocks;
+  const int64_t parts = divide_up(blocks, multiple);
+  const int64_t most = std::clamp<int64_t>(wanted / multiple, 1, tiling.most_blocks / multiple);
+  return balanced(parts, most) * multiple;
+}
+
+std::vector<int64_t> slice_planes(const ConvTiling& tiling, int64_t tile_blocks, int64_t planes,
+                                  int64_t plane_stride, int64_t bytes) {
+  return cut_planes(tiling, planes, plane_stride,
+                    std::max<int64_t>(1, bytes / plane_bytes(tiling, tile_blocks)));
+}
+
 std::vector<int64_t> slice_planes(const ConvTiling& tiling, int64_t planes, int64_t plane_stride,
                                   std::span<const double> taps_per_run) {
-  const int64_t span = tiling.last_block - tiling.first_block;
-  const int64_t plane_blocks = std::max<int64_t>(plane_stride / kPixelBlock, 1);
-  const int64_t addressable = (kLargestBlock - span) / plane_blocks + 1;
-  const int64_t read_bytes =
-      (tiling.tile_blocks + span) * kPixelBlock * static_cast<int64_t>(sizeof(float));
+  const int64_t read_bytes = plane_bytes(tiling, tiling.tile_blocks);
   const int64_t least = std::max<int64_t>(1, kLeastSliceBytes / read_bytes);
   const int64_t most = std::max<int64_t>(1, kMostSliceBytes / read_bytes);
   // Starting a run costs as much as adding up some blocks, of which it should have many more: by
@@ -150,15 +183,13 @@ std::vector<int64_t> slice_planes(const ConvTiling& tiling, int64_t planes, int6
   }
   const int64_t mean =
       std::llround(std::exp(logarithms / static_cast<double>(taps_per_run.size())));
-  const int64_t size = balanced(planes, std::min(addressable, mean));
-  std::vector<int64_t> begin = {0};
-  while (begin.back() < planes) begin.push_back(std::min(planes, begin.back() + size));
-  return begin;
+  return cut_planes(tiling, planes, plane_stride, mean);
 }
 
 ConvTiling plan_product_tiling(int64_t blocks, int64_t max_tile_blocks) {
   ConvTiling tiling;
   tiling.tile_blocks = balanced(blocks, max_tile_blocks);
+  tiling.most_blocks = max_tile_blocks;
   tiling.run_multiple = choose_run_multiple(tiling.tile_blocks);
   tiling.shifts = {0};
   return tiling;

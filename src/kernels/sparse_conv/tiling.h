@@ -31,7 +31,9 @@ struct ConvTiling {
     int64_t block = 0;
   };
 
-  int64_t tile_blocks = 1;      ///< output blocks of one tile
+  int64_t tile_blocks = 1;      ///< output blocks of one tile, by the rules
+  int64_t most_blocks = 1;      ///< that a tile may have
+  int64_t tile_multiple = 1;    ///< what a tile smaller than the plane is a multiple of; 0: none is
   bool overhang = false;        ///< tiles sum one spare block
   int64_t run_multiple = 1;     ///< as SparseConvArguments::run_multiple
   std::vector<int32_t> shifts;  ///< as SparseConvArguments::shifts
@@ -64,10 +66,18 @@ ConvTiling plan_tiling(const ConvGeometry& geometry, int64_t pitch, int64_t max_
 /// Errors: taps of one plane so far apart that they do not fit the 16 bits of TapLists::blocks.
 Status check_taps(const ConvTiling& tiling);
 
-/// Cuts the `planes` of one group, `plane_stride` floats apart, into slices: where these begin,
-/// [slice + 1]. With few taps a slice is larger than what stays in the first-level cache, for
-/// starting a run would cost more than what it saves. `taps_per_run`: of every level that the
-/// slices are for, on average, were there one slice; what several levels want is met halfway.
+/// The tile nearest to `wanted` blocks that `tiling` allows for planes of `blocks` blocks.
+int64_t allowed_tile(const ConvTiling& tiling, int64_t blocks, int64_t wanted);
+
+/// Cuts the `planes` of one group, `plane_stride` floats apart, into slices of which a tile of
+/// `tile_blocks` reads `bytes`, at least one plane: where these begin, [slice + 1].
+std::vector<int64_t> slice_planes(const ConvTiling& tiling, int64_t tile_blocks, int64_t planes,
+                                  int64_t plane_stride, int64_t bytes);
+
+/// The same of a size that suits the taps. With few of them a slice is larger than what stays in
+/// the first-level cache, for starting a run would cost more than what it saves. `taps_per_run`: of
+/// every level that the slices are for, on average, were there one slice; what several levels want
+/// is met halfway.
 std::vector<int64_t> slice_planes(const ConvTiling& tiling, int64_t planes, int64_t plane_stride,
                                   std::span<const double> taps_per_run);
 
