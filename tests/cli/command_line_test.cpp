@@ -7,8 +7,9 @@ namespace {
 using CommandLine = StrataTest;
 
 const std::vector<std::string> all_verbs = {
-    "train", "init", "inspect", "eval",     "classify", "translate", "bench",      "profile",
-    "qos",   "top",  "import",  "compress", "export",   "report",    "completion", "version"};
+    "train",    "init",   "inspect", "eval",       "classify", "translate",
+    "bench",    "tune",   "profile", "qos",        "top",      "import",
+    "compress", "export", "report",  "completion", "version"};
 
 TEST_F(CommandLine, HelpNamesEveryVerbAndEveryVerbTeachesByExample) {
   const Outcome help = strata({"--help"});

@@ -18,6 +18,7 @@
 #include "tools/strata/output_file.h"
 #include "tools/strata/table.h"
 #include "tools/strata/timed_inputs.h"
+#include "tools/strata/tuning_option.h"
 #include "tools/strata/verb.h"
 #include "train/error.h"
 #include "train/progress.h"
@@ -182,6 +183,7 @@ class BenchVerb : public Verb {
         ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}).description(""));
     level_option_ = app.add_option("--level", level_, "Only this level")->type_name("K");
     app.add_flag("--steps", steps_, "Also the time of every step");
+    add_tuning_option(app, tuning_);
     app.add_option("--data", data_, "The .npz file of the graph that a model of graphs is timed on")
         ->type_name("FILE");
     app.add_option("--graph", graph_, "Of a model of several graphs: which one, such as encode")
@@ -209,9 +211,11 @@ class BenchVerb : public Verb {
     runtime::SessionOptions session_options;
     session_options.threads = threads;
     session_options.graph = graph_;
+    session_options.tuning = tuning_;
     const TimedInputs timed(*model.reader, data_);
     session_options.bindings = timed.bindings();
     const auto session = value_or_throw(runtime::Session::create(model.reader, session_options));
+    note_tuning(*session, console);
     const TimedInputs::Tensors buffers = timed.tensors(*session);
     const std::span<const runtime::InputView> inputs = buffers.inputs();
 
@@ -341,6 +345,7 @@ class BenchVerb : public Verb {
   int64_t runs_ = 0;
   int level_ = 0;
   bool steps_ = false;
+  std::string tuning_;
   std::string output_;
   CLI::Option* level_option_ = nullptr;
 };

@@ -19,6 +19,7 @@
 #include "tools/strata/node_inputs.h"
 #include "tools/strata/point_input.h"
 #include "tools/strata/table.h"
+#include "tools/strata/tuning_option.h"
 #include "tools/strata/verb.h"
 #include "train/data/file.h"
 #include "train/data/image.h"
@@ -92,6 +93,7 @@ class ClassifyVerb : public Verb {
         ->type_name("N,...")
         ->delimiter(',');
     answer_.declare(app);
+    add_tuning_option(app, tuning_);
   }
 
   void run(const Console& console) override {
@@ -122,10 +124,16 @@ class ClassifyVerb : public Verb {
   }
 
  private:
+  [[nodiscard]] runtime::SessionOptions session_options() const {
+    runtime::SessionOptions options = answer_.session_options();
+    options.tuning = tuning_;
+    return options;
+  }
+
   void classify_images(const Console& console,
                        const std::shared_ptr<const format::Reader>& reader) {
-    const auto session =
-        value_or_throw(runtime::Session::create(reader, answer_.session_options()));
+    const auto session = value_or_throw(runtime::Session::create(reader, session_options()));
+    note_tuning(*session, console);
     const ImageInput input = image_input(*session, *reader);
     const runtime::RunOptions options = answer_.run_options(*session, file_);
     std::vector<float> pixels(static_cast<size_t>(input.shape.elements()));
@@ -139,8 +147,8 @@ class ClassifyVerb : public Verb {
 
   void classify_clouds(const Console& console,
                        const std::shared_ptr<const format::Reader>& reader) {
-    const auto session =
-        value_or_throw(runtime::Session::create(reader, answer_.session_options()));
+    const auto session = value_or_throw(runtime::Session::create(reader, session_options()));
+    note_tuning(*session, console);
     const PointInput input = point_input(*reader);
     const runtime::RunOptions options = answer_.run_options(*session, file_);
     std::vector<float> answer(static_cast<size_t>(input.classes));
@@ -209,9 +217,9 @@ class ClassifyVerb : public Verb {
       const NodeInputs inputs(path == "-" ? data::parse_node_graph(read_stdin(), "standard input")
                                           : data::load_node_graph(path),
                               *reader);
-      runtime::SessionOptions session_options = answer_.session_options();
-      session_options.bindings = inputs.bindings();
-      const auto session = value_or_throw(runtime::Session::create(reader, session_options));
+      runtime::SessionOptions options_here = session_options();
+      options_here.bindings = inputs.bindings();
+      const auto session = value_or_throw(runtime::Session::create(reader, options_here));
       const runtime::RunOptions options = answer_.run_options(*session, file_);
       const auto classes = static_cast<size_t>(session->outputs().front().shape[1].value());
       std::vector<float> answers(static_cast<size_t>(inputs.graph().nodes) * classes);
@@ -282,6 +290,7 @@ class ClassifyVerb : public Verb {
   bool convert_ = false;
   std::vector<int64_t> nodes_;
   AnswerOptions answer_;
+  std::string tuning_;
   std::vector<std::string> names_;
   bool has_probabilities_ = false;
   Json results_;

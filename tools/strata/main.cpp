@@ -142,6 +142,7 @@ std::vector<std::unique_ptr<Verb>> all_verbs(const CLI::App& root) {
   verbs.push_back(make_classify_verb());
   verbs.push_back(make_translate_verb());
   verbs.push_back(make_bench_verb());
+  verbs.push_back(make_tune_verb());
   verbs.push_back(make_profile_verb());
   verbs.push_back(make_qos_verb());
   verbs.push_back(make_top_verb());

@@ -19,6 +19,7 @@
 #include "tools/strata/sentences.h"
 #include "tools/strata/table.h"
 #include "tools/strata/timed_inputs.h"
+#include "tools/strata/tuning_option.h"
 #include "tools/strata/verb.h"
 #include "train/error.h"
 #include "train/progress.h"
@@ -171,6 +172,7 @@ class ProfileVerb : public Verb {
         ->type_name("N")
         ->check(CLI::Range(int64_t{1}, int64_t{64}).description(""));
     app.add_flag("--steps", steps_, "Also show the time of every step");
+    add_tuning_option(app, tuning_);
     app.add_option("-o,--output", output_, "Where to store the profiles (default: FILE.profile)")
         ->type_name("FILE");
   }
@@ -206,8 +208,10 @@ class ProfileVerb : public Verb {
       const TimedInputs timed(*reader, data_);
       runtime::SessionOptions options;
       options.threads = threads;
+      options.tuning = tuning_;
       options.bindings = timed.bindings();
       const auto session = value_or_throw(runtime::Session::create(reader, options));
+      note_tuning(*session, console);
       const TimedInputs::Tensors buffers = timed.tensors(*session);
       runtime::MeasuredProfile profile = measure(threads, console, [&](const auto& how) {
         return measure_profile(*session, buffers.inputs(), how);
@@ -304,6 +308,7 @@ class ProfileVerb : public Verb {
   std::string eval_;
   std::string data_;
   bool steps_ = false;
+  std::string tuning_;
   std::string output_;
 };
 

@@ -47,6 +47,7 @@ std::unique_ptr<Verb> make_inspect_verb();
 std::unique_ptr<Verb> make_eval_verb();
 std::unique_ptr<Verb> make_classify_verb();
 std::unique_ptr<Verb> make_bench_verb();
+std::unique_ptr<Verb> make_tune_verb();
 std::unique_ptr<Verb> make_profile_verb();
 std::unique_ptr<Verb> make_qos_verb();
 std::unique_ptr<Verb> make_top_verb();
