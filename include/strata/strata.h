@@ -73,6 +73,9 @@ STRATA_API const char* strata_last_error(void);
 
 /* Maps and checks the file. On success *model is to be closed with strata_model_close(). */
 STRATA_API strata_status strata_model_open(const char* path, strata_model** model);
+/* The same from the bytes of a file, which are copied: they may go once this returns. */
+STRATA_API strata_status strata_model_open_bytes(const void* bytes, size_t size,
+                                                 strata_model** model);
 /* Sessions made from the model stay valid. NULL is ignored. */
 STRATA_API void strata_model_close(strata_model* model);
 /* Levels present in the file. */
@@ -104,6 +107,14 @@ STRATA_API size_t strata_session_output_size(const strata_session* session, size
 /* Type of the elements of input or output `index`. */
 STRATA_API strata_data_type strata_session_input_type(const strata_session* session, size_t index);
 STRATA_API strata_data_type strata_session_output_type(const strata_session* session, size_t index);
+/* Name of input or output `index`, valid as long as the session; NULL if there is no such. */
+STRATA_API const char* strata_session_input_name(const strata_session* session, size_t index);
+STRATA_API const char* strata_session_output_name(const strata_session* session, size_t index);
+/* The number of its dimensions; writes the first `capacity` of their sizes to `shape`. */
+STRATA_API size_t strata_session_input_shape(const strata_session* session, size_t index,
+                                             int64_t* shape, size_t capacity);
+STRATA_API size_t strata_session_output_shape(const strata_session* session, size_t index,
+                                              int64_t* shape, size_t capacity);
 /* Bytes that weights and activations hold. */
 STRATA_API size_t strata_session_memory_bytes(const strata_session* session);
 

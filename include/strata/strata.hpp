@@ -39,6 +39,12 @@ class Model {
     check(strata_model_open(path.c_str(), &opened));
     handle_.reset(opened);
   }
+  /// From the bytes of a file, which are copied.
+  explicit Model(std::span<const uint8_t> bytes) {
+    strata_model* opened = nullptr;
+    check(strata_model_open_bytes(bytes.data(), bytes.size(), &opened));
+    handle_.reset(opened);
+  }
   /// Levels present, at least 1; level 0 is the sparsest.
   [[nodiscard]] int level_count() const { return strata_model_level_count(handle_.get()); }
   [[nodiscard]] const strata_model* get() const { return handle_.get(); }

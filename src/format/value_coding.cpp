@@ -1,10 +1,10 @@
 #include "format/value_coding.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 
+#include "core/bit_cast.h"
 #include "core/half.h"
 #include "core/int8.h"
 
@@ -22,7 +22,7 @@ float int8_scale(std::span<const float> values) {
   const auto scale = static_cast<float>(static_cast<double>(maximum) / kMaxInt8Code);
   if (!std::isnormal(scale)) return scale;  // sub-normal: products are exact as they are
   constexpr uint32_t kDroppedBits = 7;
-  return std::bit_cast<float>(std::bit_cast<uint32_t>(scale) >> kDroppedBits << kDroppedBits);
+  return bit_cast<float>(bit_cast<uint32_t>(scale) >> kDroppedBits << kDroppedBits);
 }
 
 /// Scales of all channels.

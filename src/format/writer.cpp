@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstring>
 #include <utility>
 
+#include "core/bit_cast.h"
 #include "core/file.h"
 #include "format/layout.h"
 #include "format/metadata.h"
@@ -20,12 +20,11 @@ Status check_folded(const sparse::NestedModel& nested) {
   for (const graph::Parameter& parameter : nested.model.parameters) {
     if (!is_statistic(parameter)) continue;
     const bool mean = parameter.role == graph::ParameterRole::kMean;
-    const auto expected = std::bit_cast<uint32_t>(mean ? 0.0F : 1.0F);
+    const auto expected = bit_cast<uint32_t>(mean ? 0.0F : 1.0F);
     for (const sparse::VectorTable& vectors : nested.vectors) {
       const std::vector<float>& values = vectors.find(parameter.name)->second;
-      if (!std::all_of(values.begin(), values.end(), [expected](float value) {
-            return std::bit_cast<uint32_t>(value) == expected;
-          })) {
+      if (!std::all_of(values.begin(), values.end(),
+                       [expected](float value) { return bit_cast<uint32_t>(value) == expected; })) {
         return failed_precondition("the normalisation statistic '" + parameter.name +
                                    "' is not folded; fold the model before writing it");
       }

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <vector>
 
+#include "core/bit_cast.h"
 #include "core/half.h"
 
 namespace strata::interop {
@@ -25,7 +26,7 @@ void decode(std::span<const uint8_t> bytes, int64_t count, std::vector<Out>& out
 
 }  // namespace
 
-float from_brain(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+float from_brain(uint16_t bits) { return bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
 
 size_t element_bytes(StoredType type) {
   switch (type) {

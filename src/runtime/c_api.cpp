@@ -77,6 +77,20 @@ std::vector<View> views_of(const std::vector<strata::graph::ValueInfo>& values) 
   return views;
 }
 
+const char* name_of(const std::vector<strata::graph::ValueInfo>& values, size_t index) {
+  return index < values.size() ? values[index].name.c_str() : nullptr;
+}
+
+size_t copy_shape(const std::vector<strata::graph::ValueInfo>& values, size_t index, int64_t* shape,
+                  size_t capacity) {
+  if (index >= values.size()) return 0;
+  const auto& dims = values[index].shape;
+  for (size_t i = 0; shape != nullptr && i < std::min(capacity, dims.size()); ++i) {
+    shape[i] = dims[i].value();
+  }
+  return dims.size();
+}
+
 template <typename T>
 constexpr bool holds(strata::graph::DataType type) {
   return std::is_void_v<T> || type == strata::graph::DataType::kFloat32;
@@ -202,6 +216,17 @@ strata_status strata_model_open(const char* path, strata_model** model) {
   return STRATA_OK;
 }
 
+strata_status strata_model_open_bytes(const void* bytes, size_t size, strata_model** model) {
+  if (bytes == nullptr || model == nullptr) {
+    return report(
+        strata::invalid_argument("the bytes and the place for the model must not be NULL"));
+  }
+  auto reader = strata::format::Reader::from_bytes({static_cast<const uint8_t*>(bytes), size});
+  if (!reader.ok()) return report(reader.status());
+  *model = new strata_model{std::move(reader).value()};
+  return STRATA_OK;
+}
+
 void strata_model_close(strata_model* model) { delete model; }
 
 int strata_model_level_count(const strata_model* model) {
@@ -283,6 +308,24 @@ strata_data_type strata_session_input_type(const strata_session* session, size_t
 strata_data_type strata_session_output_type(const strata_session* session, size_t index) {
   if (session == nullptr || index >= session->outputs.size()) return STRATA_FLOAT32;
   return static_cast<strata_data_type>(session->outputs[index].type);
+}
+
+const char* strata_session_input_name(const strata_session* session, size_t index) {
+  return session == nullptr ? nullptr : name_of(session->session->inputs(), index);
+}
+
+const char* strata_session_output_name(const strata_session* session, size_t index) {
+  return session == nullptr ? nullptr : name_of(session->session->outputs(), index);
+}
+
+size_t strata_session_input_shape(const strata_session* session, size_t index, int64_t* shape,
+                                  size_t capacity) {
+  return session == nullptr ? 0 : copy_shape(session->session->inputs(), index, shape, capacity);
+}
+
+size_t strata_session_output_shape(const strata_session* session, size_t index, int64_t* shape,
+                                   size_t capacity) {
+  return session == nullptr ? 0 : copy_shape(session->session->outputs(), index, shape, capacity);
 }
 
 size_t strata_session_memory_bytes(const strata_session* session) {

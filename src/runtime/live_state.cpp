@@ -1,8 +1,8 @@
+// Live states as files in shared memory.
 #include "runtime/live_state.h"
 
 #include <algorithm>
 #include <atomic>
-#include <bit>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
@@ -15,6 +15,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "core/bit_cast.h"
 
 namespace strata::runtime {
 namespace {
@@ -64,28 +66,6 @@ bool has_writer(std::string_view name) {
 
 }  // namespace
 
-void LiveSnapshot::add(const RunReport& report, double latency_ns, bool missed) {
-  LiveInference& entry = history[static_cast<size_t>(inferences % kHistory)];
-  entry = {};
-  entry.latency_ms = static_cast<float>(latency_ns * 1e-6);
-  entry.slowdown = static_cast<float>(report.slowdown);
-  entry.missed = missed ? 1 : 0;
-  for (const StepRecord& step : report.steps) {
-    const int level = std::clamp(step.level, 0, kLevels - 1);
-    level_ns[static_cast<size_t>(level)] += step.observed_ns;
-    entry.last_level = static_cast<uint8_t>(level);
-  }
-  if (!report.steps.empty()) {
-    entry.first_level =
-        static_cast<uint8_t>(std::clamp(report.steps.front().level, 0, kLevels - 1));
-  }
-  ++inferences;
-  misses += missed ? 1 : 0;
-  reroutes += report.reroutes;
-  slack_ms = deadline_ms - latency_ns * 1e-6;
-  slowdown = report.slowdown;
-}
-
 std::string live_state_folder() { return "/dev/shm/strata-" + std::to_string(geteuid()); }
 
 Result<std::unique_ptr<LiveStateWriter>> LiveStateWriter::create(const std::string& path) {
@@ -128,7 +108,7 @@ LiveStateWriter::~LiveStateWriter() {
 
 void LiveStateWriter::publish(const LiveSnapshot& snapshot) {
   auto& state = *static_cast<SharedState*>(memory_);
-  const auto words = std::bit_cast<std::array<uint64_t, kWords>>(snapshot);
+  const auto words = strata::bit_cast<std::array<uint64_t, kWords>>(snapshot);
   const uint64_t sequence = state.sequence.load(std::memory_order_relaxed);
   state.sequence.store(sequence + 1, std::memory_order_relaxed);
   for (size_t i = 0; i < kWords; ++i) state.words[i].store(words[i], std::memory_order_release);
@@ -164,7 +144,7 @@ Result<LiveSnapshot> read_live_state(const std::string& path) {
       const uint64_t before = state.sequence.load(std::memory_order_acquire);
       for (size_t i = 0; i < kWords; ++i) words[i] = state.words[i].load(std::memory_order_acquire);
       if (before % 2 != 0 || state.sequence.load(std::memory_order_relaxed) != before) continue;
-      auto snapshot = std::bit_cast<LiveSnapshot>(words);
+      auto snapshot = strata::bit_cast<LiveSnapshot>(words);
       snapshot.level_count = std::clamp(snapshot.level_count, 0, LiveSnapshot::kLevels);
       result = snapshot;
       break;

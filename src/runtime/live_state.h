@@ -102,7 +102,7 @@ class LiveStateWriter {
  private:
   LiveStateWriter() = default;
   std::string path_;
-  void* memory_ = nullptr;
+  [[maybe_unused]] void* memory_ = nullptr;  ///< unused where there are no live states
 };
 
 /// The reading side: one look at a file that somebody may be writing.

@@ -5,13 +5,14 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cmath>
 #include <cstdio>
 #include <functional>
 #include <map>
 #include <numeric>
 #include <utility>
+
+#include "core/bit_cast.h"
 
 namespace strata::sparse {
 
@@ -281,7 +282,7 @@ std::vector<float> sorted_magnitudes(std::span<const float> magnitudes) {
   std::vector<float> next(sorted.size());
   for (int digit = 0; digit < kDigits; ++digit) {
     const auto bucket = [digit](float magnitude) {
-      return (std::bit_cast<uint32_t>(std::abs(magnitude)) >> (digit * kDigitBits)) & kDigitMask;
+      return (bit_cast<uint32_t>(std::abs(magnitude)) >> (digit * kDigitBits)) & kDigitMask;
     };
     std::array<size_t, kDigitMask + 2> begin{};  // of each bucket, one further on
     for (const float magnitude : sorted) ++begin[bucket(magnitude) + 1];

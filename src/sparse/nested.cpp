@@ -3,12 +3,13 @@
 #include "sparse/nested.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstdio>
 #include <limits>
 #include <string>
 #include <utility>
+
+#include "core/bit_cast.h"
 
 namespace strata::sparse {
 
@@ -150,7 +151,7 @@ Result<NestedTensor> nest_levels(std::vector<int64_t> shape,
     for (size_t i = 0; i < levels[level].size(); ++i) {
       const float lower = levels[level][i];
       const float upper = levels[level + 1][i];
-      if (lower != 0.0F && std::bit_cast<uint32_t>(lower) != std::bit_cast<uint32_t>(upper)) {
+      if (lower != 0.0F && bit_cast<uint32_t>(lower) != bit_cast<uint32_t>(upper)) {
         return invalid_argument(at(level, static_cast<int64_t>(i)) + " is " + exact(lower) +
                                 " and level " + std::to_string(level + 1) + " has " + exact(upper) +
                                 " there; a weight keeps its value, bit by bit, in every less "

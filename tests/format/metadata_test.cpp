@@ -1,10 +1,11 @@
 // Everything that metadata can hold, kinds of attributes without an operator included.
 #include "format/metadata.h"
 
-#include <bit>
 #include <limits>
 
 #include <gtest/gtest.h>
+
+#include "core/bit_cast.h"
 
 namespace strata::format {
 namespace {
@@ -62,10 +63,10 @@ TEST(Metadata, ComesBackAsItWas) {
 TEST(Metadata, FloatsKeepTheirBits) {
   Metadata metadata = sample_metadata();
   for (const uint32_t bits : {0x80000000U, 0x7FC12345U, 0x00000001U}) {
-    metadata.model.graphs[0].nodes[0].attributes["float"] = std::bit_cast<float>(bits);
+    metadata.model.graphs[0].nodes[0].attributes["float"] = bit_cast<float>(bits);
     const Metadata back = decode_metadata(encode_metadata(metadata).value()).value();
     const auto& attribute = back.model.graphs[0].nodes[0].attributes.at("float");
-    EXPECT_EQ(std::bit_cast<uint32_t>(std::get<float>(attribute)), bits);
+    EXPECT_EQ(bit_cast<uint32_t>(std::get<float>(attribute)), bits);
   }
 }
 

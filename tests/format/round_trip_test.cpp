@@ -1,12 +1,12 @@
 // What is written is what is read: every level bit for bit, from a whole file and from one that is
 // cut where a level ends.
-#include <bit>
 #include <cmath>
 #include <limits>
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include "core/bit_cast.h"
 #include "format/layout.h"
 #include "graph/builder.h"
 #include "graph/output_channels.h"
@@ -18,7 +18,7 @@ namespace {
 
 /// Any finite non-zero float, extremes included.
 float any_value() {
-  const auto value = std::bit_cast<float>(*rc::gen::arbitrary<uint32_t>());
+  const auto value = bit_cast<float>(*rc::gen::arbitrary<uint32_t>());
   return std::isfinite(value) && value != 0 ? value : std::numeric_limits<float>::denorm_min();
 }
 

@@ -2,6 +2,9 @@
 #include <cmath>
 #include <cstddef>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -53,6 +56,44 @@ TEST_F(PublicInterface, RunsEveryLevelAndRoutesAgreeWithLevels) {
   EXPECT_EQ(routed, sparse);
   session.run_route(input, routed, std::vector<uint8_t>(session.step_count(), 1));
   EXPECT_EQ(routed, dense);
+}
+
+TEST_F(PublicInterface, OpensBytesLikeTheFileThatTheyCameFrom) {
+  std::ifstream file(path, std::ios::binary);
+  std::vector<uint8_t> bytes{std::istreambuf_iterator<char>(file), {}};
+  std::vector<float> from_file, from_bytes;
+  for (const bool in_memory : {false, true}) {
+    const auto model = in_memory ? strata::api::Model(bytes) : strata::api::Model(path.string());
+    strata::api::Session session(model);
+    if (in_memory) bytes.clear();
+    std::vector<float>& output = in_memory ? from_bytes : from_file;
+    output.resize(session.output_size());
+    session.drop_levels_above(0);
+    session.reload_levels();
+    session.run(std::vector<float>(session.input_size(), 0.5F), output, 1);
+  }
+  EXPECT_EQ(from_bytes, from_file);
+  EXPECT_THROW(strata::api::Model{std::vector<uint8_t>(100)}, strata::api::Error);
+  EXPECT_THROW(strata::api::Model{std::span<const uint8_t>()}, strata::api::Error);
+}
+
+TEST_F(PublicInterface, NamesAndShapesOfInputsAndOutputs) {
+  const strata::api::Model model(path.string());
+  const strata::api::Session session(model, {.threads = 1, .batch = 5});
+  ASSERT_NE(strata_session_input_name(session.get(), 0), nullptr);
+  EXPECT_STREQ(strata_session_input_name(session.get(), 0), "image");
+  EXPECT_STREQ(strata_session_output_name(session.get(), 0), "logits");
+  EXPECT_EQ(strata_session_output_name(session.get(), 1), nullptr);
+  int64_t shape[4] = {-1, -1, -1, -1};
+  EXPECT_EQ(strata_session_input_shape(session.get(), 0, shape, 3), 4U);
+  EXPECT_EQ(shape[0], 5);
+  EXPECT_EQ(shape[1], 3);
+  EXPECT_EQ(shape[2], 32);
+  EXPECT_EQ(shape[3], -1) << "beyond the capacity";
+  EXPECT_EQ(strata_session_output_shape(session.get(), 0, shape, 4), 2U);
+  EXPECT_EQ(shape[1], 10);
+  EXPECT_EQ(strata_session_output_shape(session.get(), 1, shape, 4), 0U);
+  EXPECT_EQ(strata_session_output_shape(session.get(), 0, nullptr, 0), 2U);
 }
 
 TEST_F(PublicInterface, DropsAndReloadsLevels) {

@@ -102,7 +102,7 @@ TEST(BeamSearch, LivesWithAVocabularySmallerThanTheBeam) {
 
 /// A beam as wide as there are hypotheses finds the best of all.
 TEST(BeamSearch, WithEveryHypothesisIsExhaustive) {
-  rc::check([] {
+  EXPECT_TRUE(rc::check("finds the best hypothesis", [] {
     constexpr int64_t kVocabulary = 5;
     constexpr size_t kLength = 3;
     const auto table = *rc::gen::container<std::vector<int>>(40, rc::gen::inRange(-300, 300));
@@ -140,7 +140,7 @@ TEST(BeamSearch, WithEveryHypothesisIsExhaustive) {
     visit(visit, {}, 0);
     const BeamOptions options{.beam = 64, .max_length = kLength};
     RC_ASSERT(std::abs(search(options, kVocabulary, logits).best_score() - best) < 1e-5);
-  });
+  }));
 }
 
 }  // namespace

@@ -1,13 +1,14 @@
 // The nesting rule, as properties over random tensors of any level count.
 #include "sparse/nested.h"
 
-#include <bit>
 #include <cmath>
 #include <limits>
 #include <string>
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
+
+#include "core/bit_cast.h"
 
 namespace strata::sparse {
 namespace {
@@ -42,7 +43,7 @@ struct Case {
 /// Any finite float: ordinary ones, denormals, zeros of either sign.
 float any_value() {
   const auto bits = *rc::gen::arbitrary<uint32_t>();
-  const auto value = std::bit_cast<float>(bits);
+  const auto value = bit_cast<float>(bits);
   if (std::isfinite(value) && bits % 4 != 0) return value;
   return *rc::gen::element(0.0F, -0.0F, 1.0F, -1.0F, kDenormal, -kDenormal,
                            std::numeric_limits<float>::max());
@@ -74,7 +75,7 @@ NestedTensor nested(const Case& c) {
 bool identical(const std::vector<float>& a, const std::vector<float>& b) {
   if (a.size() != b.size()) return false;
   for (size_t i = 0; i < a.size(); ++i) {
-    if (std::bit_cast<uint32_t>(a[i]) != std::bit_cast<uint32_t>(b[i])) return false;
+    if (bit_cast<uint32_t>(a[i]) != bit_cast<uint32_t>(b[i])) return false;
   }
   return true;
 }
@@ -141,8 +142,7 @@ RC_GTEST_PROP(Nesting, OneChangedBitInALowerLevelIsRefused, ()) {
   RC_ASSERT(nest_levels(c.shape, levels).ok());
 
   const auto flip = [&](int bit) {
-    return std::bit_cast<float>(std::bit_cast<uint32_t>(levels[level][place]) ^
-                                (uint32_t{1} << bit));
+    return bit_cast<float>(bit_cast<uint32_t>(levels[level][place]) ^ (uint32_t{1} << bit));
   };
   float flipped = flip(*rc::gen::inRange(0, 32));
   if (flipped == 0.0F) flipped = flip(31);  // zero would only move the weight to an upper level
