@@ -2,10 +2,13 @@
 """Trains a recipe with several seeds and shows mean and standard deviation of every level.
 
 Prints a table in Markdown; --json FILE also writes every run's figures. Models that are there
-already are not trained again, so that a series can be continued; strata's own options go after --.
+already are not trained again, so that a series can be continued; strata's own options go after --,
+where {seed} stands for the seed of the run.
 
-    bench/seeds.py recipes/cora-joint.toml --data cora.npz --seeds 10 --json cora-joint.json
-    bench/seeds.py recipes/cora-joint.toml --data cora.npz --switch-points
+    bench/seeds.py recipes/cora-grow.toml --data cora.npz --seeds 10 --json cora-grow.json
+    bench/seeds.py recipes/cora-grow.toml --data cora.npz --switch-points
+    bench/seeds.py recipes/cora-joint.toml --data cora.npz -- \
+        --set model.start=out/seeds/cora-dense-{seed}.strata
 """
 import argparse
 import json
@@ -40,8 +43,11 @@ def read_arguments():
     parser.add_argument("--strata", default="build/release/tools/strata/strata")
     parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("--switch-points", action="store_true")
-    parser.add_argument("options", nargs="*", help="further options of strata train, after --")
-    return parser.parse_args()
+    words = sys.argv[1:]  # argparse does not take what follows -- after other options
+    end = words.index("--") if "--" in words else len(words)
+    arguments = parser.parse_args(words[:end])
+    arguments.options = words[end + 1:]  # of strata train
+    return arguments
 
 
 def main():
@@ -52,7 +58,9 @@ def main():
         model = arguments.out / f"{arguments.recipe.stem}-{seed}.strata"
         if not model.exists():
             run([arguments.strata, "train", str(arguments.recipe), "--data", arguments.data,
-                 "--set", f"seed={seed}", *arguments.options, "-o", str(model), "-q", "--json"])
+                 "--set", f"seed={seed}",
+                 *(option.replace("{seed}", str(seed)) for option in arguments.options),
+                 "-o", str(model), "-q", "--json"])
         evaluate = [arguments.strata, "eval", str(model), "--data", arguments.data, "-q", "--json"]
         if arguments.switch_points:
             evaluate.append("--switch-points")
