@@ -69,6 +69,25 @@ TEST_F(BringYourOwn, CompressMakesNestedLevelsAndReportsThem) {
   EXPECT_EQ(strata({"import", "c.onnx", "-q", "-o", "again.strata"}).exit_code, 0);
 }
 
+TEST_F(BringYourOwn, NarrowValuesAreReportedBesideF32) {
+  const json made =
+      strata_json({"compress", "d.onnx", "--levels", "40,70", "--data", "digits", "--images", "30",
+                   "--threads", "1", "--values", "int8", "-o", "c.strata"});
+  EXPECT_EQ(made["values"], "int8");
+  const json evaluated = strata_json({"eval", "c.strata", "--data", "digits"});
+  for (size_t k = 0; k < 2; ++k) {
+    const json& level = made["levels"][k];
+    EXPECT_TRUE(level.contains("value_f32"));
+    EXPECT_NE(level["output_distance"], level["output_distance_f32"]);
+    EXPECT_NEAR(level["output_distance"].get<double>(), level["output_distance_f32"].get<double>(),
+                0.01);
+    EXPECT_EQ(evaluated["levels"][k]["value"], level["value"]) << "the file's values";
+    EXPECT_EQ(evaluated["levels"][k]["nonzeros"], level["nonzeros"]);
+  }
+  const json whole = strata_json({"import", "d.onnx", "--values", "int8", "-o", "i.strata"});
+  EXPECT_EQ(strata_json({"inspect", "i.strata"})["values"], "int8");
+}
+
 TEST_F(BringYourOwn, WithoutDataItWarnsAndUsesMagnitude) {
   const Outcome made = strata({"compress", "d.onnx", "--levels", "50", "-o", "c.strata"});
   EXPECT_EQ(made.exit_code, 0);

@@ -119,6 +119,29 @@ TEST_F(Pipeline, NarrowValuesMakeTheFileSmaller) {
   EXPECT_LT(int8, f16);
 }
 
+TEST_F(Pipeline, ConvertStoresTheSameLevelsInFewerBytes) {
+  const json before = strata_json({"inspect", "m.strata"});
+  const json made = strata_json({"convert", "m.strata", "--values", "int8", "-o", "8.strata"});
+  expect_frame(made, "convert");
+  expect_keys(made, {"output", "values", "bytes_before", "rounding_error_pct", "rounded_to_zero"});
+  EXPECT_EQ(made["values"], "int8");
+  EXPECT_EQ(made["bytes_before"], before["file_bytes"]);
+  EXPECT_GT(made["rounding_error_pct"].get<double>(), 0);
+  EXPECT_LT(made["rounding_error_pct"].get<double>(), 2);
+  const json after = strata_json({"inspect", "8.strata"});
+  EXPECT_EQ(after["values"], "int8");
+  EXPECT_EQ(after["nested"], true);
+  EXPECT_LT(after["file_bytes"], before["file_bytes"]);
+  EXPECT_EQ(after["levels"][2]["nonzeros"].get<int64_t>() + made["rounded_to_zero"].get<int64_t>(),
+            before["levels"][2]["nonzeros"].get<int64_t>());
+  // Rounded once: again changes nothing.
+  const json again = strata_json({"convert", "8.strata", "--values", "int8", "-o", "9.strata"});
+  EXPECT_EQ(again["rounding_error_pct"], 0);
+  expect_error(strata({"convert", "m.strata", "--values", "int8", "-o", "m.strata"}), {"m.strata"});
+  EXPECT_EQ(strata({"convert", "m.strata", "-o", "x.strata"}).exit_code, 2);
+  EXPECT_EQ(strata({"convert", "m.strata", "--values", "int4", "-o", "x.strata"}).exit_code, 2);
+}
+
 TEST_F(Pipeline, EvalCountsEveryLevelAndEverySwitchPoint) {
   const json result = strata_json({"eval", "m.strata", "--data", "digits", "--threads", "2",
                                    "--switch-points=30", "-o", "e.json"});

@@ -17,6 +17,7 @@
 #include "tools/strata/output_file.h"
 #include "tools/strata/sample_loading.h"
 #include "tools/strata/table.h"
+#include "tools/strata/value_option.h"
 #include "tools/strata/verb.h"
 #include "train/error.h"
 #include "train/progress.h"
@@ -104,6 +105,7 @@ class CompressVerb : public Verb {
     app.add_flag("--convert", convert_, "Make images of another size or colour fit");
     declare_bind(app, bind_);
     declare_weights(app, weights_);
+    declare_values(app, values_);
     app.add_option("--threads", threads_, "Threads (default: all cores)")
         ->type_name("N")
         ->check(CLI::Range(1, 64).description(""));
@@ -162,6 +164,7 @@ class CompressVerb : public Verb {
   bool convert_ = false;
   std::vector<std::string> bind_;
   std::string weights_;
+  format::ValueType values_ = format::ValueType::kFloat32;
   int threads_ = 0;
   std::string output_;
 };
@@ -331,9 +334,10 @@ void CompressVerb::write_and_show(const Console& console, sparse::NestedModel de
   throw_if_error(sparse::fold_normalisation(nested_));
   throw_if_error(sparse::fold_normalisation(dense));
   nested_.record = record(console, report_);
-  throw_if_error(format::write(output_, nested_));
-  report_.reader = value_or_throw(format::Reader::open(output_));
-  report_.density = value_or_throw(sparse::account(nested_));
+  throw_if_error(format::write(output_, nested_, {.values = values_}));
+  const OpenedModel written = open_model(output_);
+  report_.reader = written.reader;
+  report_.density = written.density;
   report_.method = method_;
   report_.asked_ms = level_ms_;
   const auto original = reader_of(dense, file_);
@@ -343,6 +347,10 @@ void CompressVerb::write_and_show(const Console& console, sparse::NestedModel de
     const auto test = samples(console, dense, data::Split::kTest);
     report_.data = test->name();
     report_.comparison = compare_levels(console, original, report_.reader, *test, threads_);
+    if (values_ != format::ValueType::kFloat32) {
+      report_.unrounded =
+          compare_levels(console, original, reader_of(nested_, output_), *test, threads_);
+    }
   }
   report_.threads = threads_;
   report_.times = time_levels(original, report_.reader, bindings, threads_);

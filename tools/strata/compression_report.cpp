@@ -82,6 +82,7 @@ void show(const Console& console, const CompressionReport& report) {
   Json document = console.document();
   document["model"] = model_json(*report.reader);
   document["method"] = report.method;
+  document["values"] = to_string(report.reader->value_type());
   document["seconds"] = report.seconds;
   if (report.fine_tuning) {
     document["fine_tuning"] = {{"seconds", report.fine_tuning->seconds},
@@ -100,6 +101,7 @@ void show(const Console& console, const CompressionReport& report) {
   std::vector<std::string> titles = {"level"};
   if (labelled) titles.insert(titles.end(), {"top-1 %", "of dense"});
   if (report.comparison) titles.emplace_back("output distance");
+  if (report.unrounded) titles.emplace_back(labelled ? "of f32" : "distance in f32");
   titles.insert(titles.end(), {"weights %", "FLOPs %", "ms"});
   if (!report.asked_ms.empty()) titles.emplace_back("asked ms");
   titles.emplace_back("bytes to end");
@@ -117,6 +119,13 @@ void show(const Console& console, const CompressionReport& report) {
       }
       entry["output_distance"] = worth.output_distance;
       row.push_back(format_fixed(worth.output_distance, 4));
+      if (report.unrounded) {
+        const LevelWorth& f32 = report.unrounded->levels[k];
+        if (labelled) entry["value_f32"] = *f32.top1;
+        entry["output_distance_f32"] = f32.output_distance;
+        row.push_back(labelled ? format_fixed(*worth.top1 - *f32.top1, 2)
+                               : format_fixed(f32.output_distance, 4));
+      }
     }
     const LevelTime& time = report.times[k];
     entry["p50_ms"] = time.p50_ms;

@@ -34,6 +34,7 @@ struct CompressionReport {
   };
   std::optional<FineTuning> fine_tuning;
   std::optional<LevelComparison> comparison;  ///< on test data, if there are any
+  std::optional<LevelComparison> unrounded;   ///< with f32 values, if those of the file are not
   std::string data;                           ///< its name; empty: none
   int threads = 1;                            ///< that levels were timed with
   std::vector<LevelTime> times;               ///< [level], the dense network's last

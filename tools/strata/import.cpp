@@ -11,6 +11,7 @@
 #include "tools/strata/inspection.h"
 #include "tools/strata/output_file.h"
 #include "tools/strata/table.h"
+#include "tools/strata/value_option.h"
 #include "tools/strata/verb.h"
 #include "train/error.h"
 
@@ -34,6 +35,7 @@ class ImportVerb : public Verb {
                  "and why not");
     declare_bind(app, bind_);
     declare_weights(app, weights_);
+    declare_values(app, values_);
     app.add_option("-o,--output", output_, "The .strata file to write")->type_name("FILE");
   }
 
@@ -54,9 +56,8 @@ class ImportVerb : public Verb {
     throw_if_error(sparse::fold_normalisation(nested));
     nested.record = Json({{"kind", "import"}, {"command", console.command_line}})
                         .dump(-1, ' ', false, Json::error_handler_t::replace);
-    throw_if_error(format::write(output_, nested));
-    const auto reader = value_or_throw(format::Reader::open(output_));
-    const sparse::DensityReport density = value_or_throw(sparse::account(nested));
+    throw_if_error(format::write(output_, nested, {.values = values_}));
+    const auto [reader, written, density] = open_model(output_);
     Json document = console.document();
     document["model"] = model_json(*reader);
     document["output"] = output_;
@@ -125,6 +126,7 @@ class ImportVerb : public Verb {
   bool check_ = false;
   std::vector<std::string> bind_;
   std::string weights_;
+  format::ValueType values_ = format::ValueType::kFloat32;
   std::string output_;
 };
 

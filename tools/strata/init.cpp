@@ -17,6 +17,7 @@
 #include "tools/strata/inspection.h"
 #include "tools/strata/output_file.h"
 #include "tools/strata/table.h"
+#include "tools/strata/value_option.h"
 #include "tools/strata/verb.h"
 #include "train/error.h"
 
@@ -98,9 +99,7 @@ class InitVerb : public Verb {
                    "How densities are shared out to layers: uniform, erk or global "
                    "(default: uniform)")
         ->type_name("METHOD");
-    app.add_option("--values", values_, "How values are stored: f32, f16 or int8 (default: f32)")
-        ->type_name("TYPE")
-        ->check(CLI::IsMember({"f32", "f16", "int8"}).description(""));
+    declare_values(app, values_);
     app.add_option("--seed", seed_, "The same seed gives the same file (default: 1)")
         ->type_name("N");
     app.add_option("--width", width_,
@@ -139,7 +138,7 @@ class InitVerb : public Verb {
                           {"allocation", sparse::to_string(method)},
                           {"command", console.command_line}})
                         .dump(-1, ' ', false, Json::error_handler_t::replace);
-    throw_if_error(format::write(output_, nested, {.values = value_type()}));
+    throw_if_error(format::write(output_, nested, {.values = values_}));
 
     const auto reader = value_or_throw(format::Reader::open(output_));
     const sparse::DensityReport density = value_or_throw(sparse::account(nested));
@@ -234,18 +233,12 @@ class InitVerb : public Verb {
     return config;
   }
 
-  [[nodiscard]] format::ValueType value_type() const {
-    if (values_ == "f16") return format::ValueType::kFloat16;
-    if (values_ == "int8") return format::ValueType::kInt8;
-    return format::ValueType::kFloat32;
-  }
-
   std::string architecture_;
   std::string input_;
   std::vector<double> weights_;
   std::vector<double> flops_;
   std::string allocation_ = "uniform";
-  std::string values_ = "f32";
+  format::ValueType values_ = format::ValueType::kFloat32;
   uint64_t seed_ = 1;
   std::optional<int64_t> width_;
   std::optional<int64_t> classes_;

@@ -148,6 +148,7 @@ std::vector<std::unique_ptr<Verb>> all_verbs(const CLI::App& root) {
   verbs.push_back(make_top_verb());
   verbs.push_back(make_import_verb());
   verbs.push_back(make_compress_verb());
+  verbs.push_back(make_convert_verb());
   verbs.push_back(make_export_verb());
   verbs.push_back(make_report_verb());
   verbs.push_back(make_completion_verb(root));

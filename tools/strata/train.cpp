@@ -10,6 +10,7 @@
 #include "tools/strata/machine.h"
 #include "tools/strata/output_file.h"
 #include "tools/strata/table.h"
+#include "tools/strata/value_option.h"
 #include "tools/strata/verb.h"
 #include "train/data/file.h"
 #include "train/error.h"
@@ -43,6 +44,7 @@ class TrainVerb : public Verb {
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     app.add_flag("--resume", resume_, "Go on from the checkpoint, if there is one");
+    declare_values(app, values_);
     app.add_option("--device", device_, "cpu or cuda (default: cpu)")
         ->type_name("DEVICE")
         ->check(CLI::IsMember({"cpu", "cuda"}).description(""));
@@ -75,6 +77,7 @@ class TrainVerb : public Verb {
     options.data_dir = data_;
     options.resume = resume_;
     options.device = device_;
+    options.values = values_;
     options.quiet = console.quiet;
     show(console, train::train(options));
 #else
@@ -130,6 +133,7 @@ class TrainVerb : public Verb {
   std::vector<std::string> overrides_;
   bool resume_ = false;
   std::string device_ = "cpu";
+  format::ValueType values_ = format::ValueType::kFloat32;
   std::string output_;
 };
 

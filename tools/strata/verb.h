@@ -54,6 +54,7 @@ std::unique_ptr<Verb> make_top_verb();
 std::unique_ptr<Verb> make_translate_verb();
 std::unique_ptr<Verb> make_import_verb();
 std::unique_ptr<Verb> make_compress_verb();
+std::unique_ptr<Verb> make_convert_verb();
 std::unique_ptr<Verb> make_export_verb();
 std::unique_ptr<Verb> make_report_verb();
 std::unique_ptr<Verb> make_completion_verb(const CLI::App& root);

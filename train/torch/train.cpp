@@ -120,7 +120,7 @@ TrainResult Run::execute() {
   }
   throw_if_error(sparse::fold_normalisation(nested));
   nested.record = record(result);
-  throw_if_error(format::write(options_.output.string(), nested));
+  throw_if_error(format::write(options_.output.string(), nested, {.values = options_.values}));
   std::error_code ignored;
   fs::remove(checkpoint_path_, ignored);
   result.seconds = trainer_->seconds();

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "format/writer.h"
 #include "train/metric.h"
 #include "train/recipe.h"
 
@@ -20,6 +21,8 @@ struct TrainOptions {
   std::string data_dir;          ///< overrides recipe.data.dir unless empty
   bool resume = false;           ///< continue from the checkpoint; from the start if there is none
   std::string device = "cpu";    ///< "cpu" or "cuda"
+  /// How OUTPUT stores weights; the network learns in f32, and its results are those in f32.
+  format::ValueType values = format::ValueType::kFloat32;
   bool quiet = false;
   /// Called after every step, its row in the log included; SIGTERM raised here stops the run.
   std::function<void(int64_t steps_done)> after_step = {};
