@@ -45,7 +45,8 @@ TEST_F(TuneVerb, ShowsWhatWasChosen) {
       strata({"tune", "m.strata", "--threads", "1", "--rounds", "1", "--steps", "-q"});
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_NE(outcome.out.find("level 2 blocks x slices"), std::string::npos) << outcome.out;
-  EXPECT_NE(outcome.out.find("stored in m.strata.tuning"), std::string::npos) << outcome.out;
+  EXPECT_NE(outcome.out.find("1 thread: "), std::string::npos) << outcome.out;
+  EXPECT_EQ(outcome.out.find("not stored"), std::string::npos) << outcome.out;
 }
 
 TEST_F(TuneVerb, IsUsedByOthersUnlessSwitchedOff) {
@@ -74,14 +75,23 @@ TEST_F(TuneVerb, DoesNotWriteOverOtherFiles) {
   expect_error(strata({"tune", "m.strata", "-o", "m.strata"}), {"m.strata"});
 }
 
-TEST_F(TuneVerb, CtrlCEndsTheSearch) {
+TEST_F(TuneVerb, CtrlCEndsTheSearchAndLeavesWhatAnEarlierOneFound) {
   const Outcome outcome =
       strata({"tune", "m.strata", "--threads", "1", "--rounds", "100000", "--json"},
-             {.interrupt_after_ms = 300});
+             {.interrupt_after_ms = 2500});
   EXPECT_EQ(outcome.exit_code, 130) << outcome.err;
   const json result = json::parse(outcome.out);
   EXPECT_EQ(result["tunings"][0]["complete"], false);
-  EXPECT_FALSE(std::filesystem::exists(folder() / "m.strata.tuning"));  // nothing was found yet
+  EXPECT_EQ(result["tunings"][0]["stored"], std::filesystem::exists(folder() / "m.strata.tuning"));
+
+  (void)strata_json({"tune", "m.strata", "--threads", "1", "--rounds", "1"});
+  const std::string earlier = read("m.strata.tuning");
+  const Outcome again =
+      strata({"tune", "m.strata", "--threads", "1", "--rounds", "100000", "--json"},
+             {.interrupt_after_ms = 2500});
+  EXPECT_EQ(again.exit_code, 130) << again.err;
+  EXPECT_EQ(json::parse(again.out)["tunings"][0]["stored"], false);
+  EXPECT_EQ(read("m.strata.tuning"), earlier);
 }
 
 }  // namespace

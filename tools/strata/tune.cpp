@@ -186,13 +186,13 @@ class TuneVerb : public Verb {
       bind_batch(reader->model(), options);
       const runtime::TuningResult result = tune(reader, options, console);
       const auto session = value_or_throw(runtime::Session::create(reader, options));
-      // A search that was ended before it found anything leaves what an earlier one found.
-      if (result.complete ||
-          std::any_of(result.steps.begin(), result.steps.end(), runtime::changes_anything)) {
+      const bool stored = is_worth_storing(result, output, session->tuning_fingerprint());
+      if (stored) {
         throw_if_error(runtime::add_tuning(output, {session->tuning_fingerprint(), result.steps}));
       }
       document["tunings"].push_back(
           tuning_json(result, *session, static_cast<double>(reader->file_bytes())));
+      document["tunings"].back()["stored"] = stored;
       if (steps_) {
         steps_text += "\nthreads: " + std::to_string(threads) + '\n' +
                       step_table(document["tunings"].back(), result);
@@ -211,6 +211,16 @@ class TuneVerb : public Verb {
       throw Error("'" + reader.path() +
                   "' has no convolutions of images or points, there is nothing to tune");
     }
+  }
+
+  /// A search that was interrupted leaves what an earlier one found, and nothing where it found
+  /// nothing.
+  static bool is_worth_storing(const runtime::TuningResult& result, const std::string& output,
+                               const runtime::TuningFingerprint& fingerprint) {
+    if (result.complete) return true;
+    const auto stored = runtime::read_tunings(output);
+    if (stored.ok() && runtime::find_tuning(*stored, fingerprint, output).ok()) return false;
+    return std::any_of(result.steps.begin(), result.steps.end(), runtime::changes_anything);
   }
 
   void bind_batch(const graph::Model& model, runtime::SessionOptions& options) const {
@@ -249,14 +259,16 @@ class TuneVerb : public Verb {
     std::string text;
     for (const Json& tuning : document["tunings"]) {
       const auto changed = tuning["steps_changed"].get<int64_t>();
-      text +=
-          std::to_string(tuning["threads"].get<int>()) + " threads: " + std::to_string(changed) +
-          " of " + std::to_string(tuning["steps"].size()) +
-          " steps run otherwise than by the rules, packed weights " +
-          format_fixed(tuning["weights_over_file"]["after"], 2) + " times the file" +
-          (tuning["complete"].get<bool>() ? "" : " (interrupted; what was found so far)") + '\n';
+      const int threads = tuning["threads"].get<int>();
+      text += std::to_string(threads) + (threads == 1 ? " thread: " : " threads: ") +
+              std::to_string(changed) + " of " + std::to_string(tuning["steps"].size()) +
+              " steps run otherwise than by the rules, packed weights " +
+              format_fixed(tuning["weights_over_file"]["after"], 2) + " times the file" +
+              (tuning["complete"].get<bool>() ? "" : " (interrupted; what was found so far)") +
+              (tuning["stored"].get<bool>() ? "" : ", not stored") + '\n';
     }
-    text += "on " + cpu_name() + "; stored in " + document["output"].get<std::string>() + '\n';
+    text += "on " + cpu_name() + "; " + document["output"].get<std::string>() +
+            " is where sessions look for it\n";
     if (!document["quiet_machine"].get<bool>()) {
       text += "WARNING: the machine was busy (load " +
               format_fixed(document["machine"]["load"], 1) + " on " +
