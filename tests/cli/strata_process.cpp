@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -35,7 +36,8 @@ namespace {
   _exit(127);
 }
 
-std::string drain(int descriptor) {
+/// Sets `said` as soon as `awaited` was read.
+std::string drain(int descriptor, const std::string& awaited, std::atomic<bool>& said) {
   std::string text;
   std::array<char, 65536> buffer{};
   while (true) {
@@ -43,6 +45,7 @@ std::string drain(int descriptor) {
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) break;
     text.append(buffer.data(), static_cast<size_t>(got));
+    if (text.find(awaited) != std::string::npos) said = true;
   }
   close(descriptor);
   return text;
@@ -90,16 +93,18 @@ Outcome run_program(const std::filesystem::path& folder, const std::string& prog
   close(out[1]);
   close(err[1]);
   Outcome outcome;
-  std::thread reader([&] { outcome.err = drain(err[0]); });
+  std::atomic<bool> said{options.interrupt_once_said.empty()};
+  std::atomic<bool> nothing_awaited{true};
+  std::thread reader([&] { outcome.err = drain(err[0], options.interrupt_once_said, said); });
   std::thread interrupter([&] {
     if (options.interrupt_after_ms == 0) return;
-    for (int tries = 0; tries < 6000 && !catches_interrupt(child); ++tries) {
+    for (int tries = 0; tries < 6000 && !(said && catches_interrupt(child)); ++tries) {
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(options.interrupt_after_ms));
     kill(child, SIGINT);
   });
-  outcome.out = drain(out[0]);
+  outcome.out = drain(out[0], {}, nothing_awaited);
   reader.join();
   interrupter.join();
   int status = 0;

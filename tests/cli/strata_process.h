@@ -20,6 +20,7 @@ struct Outcome {
 struct RunOptions {
   uint64_t file_size_limit = 0;  ///< bytes that a file may have; 0: any
   int interrupt_after_ms = 0;    ///< sends SIGINT this long after its handler stands; 0: never
+  std::string interrupt_once_said = {};  ///< and not before this stands on standard error
 };
 
 /// Runs `program` with its arguments in `folder`.
