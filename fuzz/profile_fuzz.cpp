@@ -4,35 +4,16 @@
 //
 //   build/fuzz/fuzz/fuzz_profile_sealed -max_total_time=60 build/fuzz/corpus/fuzz_profile_sealed
 #include <cmath>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <span>
 #include <vector>
 
-#include "format/layout.h"
+#include "fuzz/sealed_bytes.h"
 #include "runtime/profile_file.h"
 
-namespace {
-
-void require(bool condition, const char* what) {
-  if (condition) return;
-  std::fprintf(stderr, "%s\n", what);
-  std::abort();
-}
-
-/// With the checksum that the rest asks for.
-void seal(std::span<uint8_t> bytes) {
-  if (bytes.size() < sizeof(uint64_t)) return;
-  const uint64_t sum = strata::format::checksum(bytes.first(bytes.size() - sizeof(uint64_t)));
-  std::memcpy(bytes.data() + bytes.size() - sizeof sum, &sum, sizeof sum);
-}
-
-}  // namespace
+using strata::fuzz::require;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::vector<uint8_t> bytes(data, data + size);
-  if (STRATA_FUZZ_SEAL) seal(bytes);
+  if (STRATA_FUZZ_SEAL) strata::fuzz::seal(bytes);
   const auto profiles = strata::runtime::decode_profiles(bytes, "fuzz");
   if (!profiles.ok()) return 0;
   const auto again = strata::runtime::encode_profiles(*profiles);

@@ -2,26 +2,23 @@
 
 #include <algorithm>
 #include <array>
-#include <utility>
+#include <iterator>
 
-#include "core/byte_fields.h"
-#include "core/file.h"
-#include "format/layout.h"
+#include "runtime/record_file.h"
 
 namespace strata::runtime {
 namespace {
 
-constexpr std::array<uint8_t, 8> kMagic = {0x89, 'S', 'T', 'R', 'P', 'R', 'F', '\n'};
-constexpr uint32_t kVersion = 1;
-constexpr size_t kHeaderSize = 16;
-constexpr size_t kChecksumSize = 8;
-constexpr size_t kMaxText = 256;
+constexpr RecordFormat kFormat = {.magic = {0x89, 'S', 'T', 'R', 'P', 'R', 'F', '\n'},
+                                  .version = 1,
+                                  .record = "profile",
+                                  .again = "measure again with 'strata profile'",
+                                  .most = kMaxStoredProfiles};
 constexpr uint32_t kMaxSteps = 1U << 20;
 constexpr uint32_t kMaxSwitchPoints = 1U << 24;
 
 Status damaged(const std::string& name, const std::string& why) {
-  return data_loss("'" + name + "' is damaged: " + why +
-                   "; delete it and measure again with 'strata profile'");
+  return damaged_records(kFormat, name, why);
 }
 
 constexpr size_t kTimeSize = 2 * sizeof(double);
@@ -44,8 +41,8 @@ Result<StoredProfile> read_profile(FieldReader& cursor, const std::string& name)
   const bool possible = threads >= 1 && threads <= 1024 && steps >= 1 && steps <= kMaxSteps &&
                         levels >= 1 && levels <= static_cast<uint32_t>(route::kMaxLevels) &&
                         (level_metrics == 0 || level_metrics == levels) &&
-                        switch_points <= kMaxSwitchPoints && cpu_size <= kMaxText &&
-                        build_size <= kMaxText && zero == 0;
+                        switch_points <= kMaxSwitchPoints && cpu_size <= kMaxRecordText &&
+                        build_size <= kMaxRecordText && zero == 0;
   if (cursor.failed() || !possible) return damaged(name, "a profile has impossible counts");
   profile.fingerprint.threads = table.threads = static_cast<int>(threads);
   table.step_count = static_cast<int>(steps);
@@ -94,8 +91,8 @@ Status check_encodable(const StoredProfile& profile) {
 
 void append_profile(std::vector<uint8_t>& bytes, const StoredProfile& profile) {
   const route::ProfileTable& table = profile.table;
-  const std::string cpu = profile.fingerprint.cpu.substr(0, kMaxText);
-  const std::string build = profile.fingerprint.build.substr(0, kMaxText);
+  const std::string cpu = profile.fingerprint.cpu.substr(0, kMaxRecordText);
+  const std::string build = profile.fingerprint.build.substr(0, kMaxRecordText);
   append_field(bytes, profile.fingerprint.model);
   append_field(bytes, profile.fingerprint.graph);
   for (const size_t value :
@@ -127,49 +124,18 @@ void append_profile(std::vector<uint8_t>& bytes, const StoredProfile& profile) {
 std::string profile_path(const std::string& model_path) { return model_path + ".profile"; }
 
 Result<std::vector<uint8_t>> encode_profiles(std::span<const StoredProfile> profiles) {
-  if (profiles.size() > kMaxStoredProfiles) {
-    return invalid_argument(std::to_string(profiles.size()) + " profiles do not fit a file, " +
-                            std::to_string(kMaxStoredProfiles) + " do");
-  }
-  std::vector<uint8_t> bytes(kMagic.begin(), kMagic.end());
-  append_field(bytes, kVersion);
-  append_field(bytes, static_cast<uint32_t>(profiles.size()));
+  STRATA_ASSIGN_OR_RETURN(std::vector<uint8_t> bytes, begin_records(kFormat, profiles.size()));
   for (const StoredProfile& profile : profiles) {
     STRATA_RETURN_IF_ERROR(check_encodable(profile));
     append_profile(bytes, profile);
   }
-  append_field(bytes, format::checksum(bytes));
+  seal_records(bytes);
   return bytes;
 }
 
 Result<std::vector<StoredProfile>> decode_profiles(std::span<const uint8_t> bytes,
                                                    const std::string& name) {
-  if (bytes.size() < kMagic.size() || !std::equal(kMagic.begin(), kMagic.end(), bytes.begin())) {
-    return invalid_argument("'" + name + "' is not a file of profiles");
-  }
-  if (bytes.size() < kHeaderSize + kChecksumSize) return damaged(name, "it ends within its header");
-  FieldReader header(bytes.subspan(kMagic.size()));
-  const auto version = header.read<uint32_t>();
-  const auto count = header.read<uint32_t>();
-  if (version > kVersion) {
-    return unsupported("'" + name + "' has version " + std::to_string(version) +
-                       " of the profile format, this build reads up to version " +
-                       std::to_string(kVersion) + "; update strata, or measure again");
-  }
-  const std::span<const uint8_t> content = bytes.first(bytes.size() - kChecksumSize);
-  FieldReader tail(bytes.last(kChecksumSize));
-  if (version < 1 || format::checksum(content) != tail.read<uint64_t>()) {
-    return damaged(name, "its checksum does not match");
-  }
-  if (count > kMaxStoredProfiles) return damaged(name, "it claims too many profiles");
-  FieldReader cursor(content.subspan(kHeaderSize));
-  std::vector<StoredProfile> profiles;
-  for (uint32_t i = 0; i < count; ++i) {
-    STRATA_ASSIGN_OR_RETURN(StoredProfile profile, read_profile(cursor, name));
-    profiles.push_back(std::move(profile));
-  }
-  if (cursor.left() != 0) return damaged(name, "something follows the last profile");
-  return profiles;
+  return decode_records<StoredProfile>(kFormat, bytes, name, read_profile);
 }
 
 Result<std::vector<StoredProfile>> read_profiles(const std::string& path) {
@@ -178,16 +144,12 @@ Result<std::vector<StoredProfile>> read_profiles(const std::string& path) {
 }
 
 Status add_profile(const std::string& path, const StoredProfile& profile) {
-  auto stored = read_profiles(path);
-  if (!stored.ok() && stored.status().code() != StatusCode::kNotFound) return stored.status();
-  std::vector<StoredProfile> profiles;
-  if (stored.ok()) profiles = std::move(stored).value();
-  std::erase_if(profiles, [&profile](const StoredProfile& old) {
+  const auto gives_way = [&profile](const StoredProfile& old) {
     return old.fingerprint == profile.fingerprint ||
            old.fingerprint.model != profile.fingerprint.model;
-  });
-  if (profiles.size() == kMaxStoredProfiles) profiles.erase(profiles.begin());
-  profiles.push_back(profile);
+  };
+  STRATA_ASSIGN_OR_RETURN(const std::vector<StoredProfile> profiles,
+                          with_record(kFormat, read_profiles(path), profile, gives_way));
   STRATA_ASSIGN_OR_RETURN(const std::vector<uint8_t> bytes, encode_profiles(profiles));
   const std::array<std::span<const uint8_t>, 1> parts = {bytes};
   return write_file_atomically(path, parts);
@@ -203,13 +165,8 @@ Result<const StoredProfile*> find_profile(std::span<const StoredProfile> profile
                          other.threads == wanted.threads};
     return std::find(std::begin(same), std::end(same), false) - std::begin(same);
   };
-  const StoredProfile* nearest = nullptr;
-  for (const StoredProfile& profile : profiles) {
-    if (profile.fingerprint == wanted) return &profile;
-    if (nearest == nullptr || likeness(profile.fingerprint) > likeness(nearest->fingerprint)) {
-      nearest = &profile;
-    }
-  }
+  const StoredProfile* nearest = nearest_record(profiles, likeness);
+  if (nearest != nullptr && nearest->fingerprint == wanted) return nearest;
   const std::string remedy = "; measure one with 'strata profile'";
   if (nearest == nullptr) return failed_precondition("'" + path + "' holds no profile" + remedy);
   const ProfileFingerprint& other = nearest->fingerprint;

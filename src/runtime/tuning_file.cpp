@@ -3,31 +3,26 @@
 #include <algorithm>
 #include <array>
 #include <iterator>
-#include <utility>
 
-#include "core/byte_fields.h"
-#include "core/file.h"
-#include "format/layout.h"
 #include "route/profile.h"
+#include "runtime/record_file.h"
 
 namespace strata::runtime {
 namespace {
 
-constexpr std::array<uint8_t, 8> kMagic = {0x89, 'S', 'T', 'R', 'T', 'U', 'N', '\n'};
-constexpr uint32_t kVersion = 1;
-constexpr size_t kHeaderSize = 16;
-constexpr size_t kChecksumSize = 8;
-constexpr size_t kMaxText = 256;
+constexpr RecordFormat kFormat = {.magic = {0x89, 'S', 'T', 'R', 'T', 'U', 'N', '\n'},
+                                  .version = 1,
+                                  .record = "tuning",
+                                  .again = "tune again with 'strata tune'",
+                                  .most = kMaxStoredTunings};
 constexpr uint32_t kMaxThreads = 1024;
 constexpr uint32_t kMaxSteps = 1U << 20;
 constexpr auto kMaxLevels = static_cast<uint32_t>(route::kMaxLevels);
 constexpr size_t kStepSize = 2 * sizeof(uint32_t);
 constexpr size_t kLevelSize = 2 * sizeof(uint32_t);
 
-const char* const kRemedy = "; delete it and tune again with 'strata tune'";
-
 Status damaged(const std::string& name, const std::string& why) {
-  return data_loss("'" + name + "' is damaged: " + why + kRemedy);
+  return damaged_records(kFormat, name, why);
 }
 
 Result<StoredTuning> read_tuning(FieldReader& fields, const std::string& name) {
@@ -41,7 +36,7 @@ Result<StoredTuning> read_tuning(FieldReader& fields, const std::string& name) {
   const auto zero = fields.read<uint32_t>();
   const bool possible = threads >= 1 && threads <= kMaxThreads && steps >= 1 &&
                         steps <= kMaxSteps && levels >= 1 && levels <= kMaxLevels &&
-                        cpu_size <= kMaxText && build_size <= kMaxText && zero == 0;
+                        cpu_size <= kMaxRecordText && build_size <= kMaxRecordText && zero == 0;
   if (fields.failed() || !possible) return damaged(name, "a tuning has impossible counts");
   tuning.fingerprint.threads = static_cast<int>(threads);
   tuning.fingerprint.cpu = fields.read_text(cpu_size);
@@ -70,8 +65,8 @@ Result<StoredTuning> read_tuning(FieldReader& fields, const std::string& name) {
 
 void append_tuning(std::vector<uint8_t>& bytes, const StoredTuning& tuning) {
   const TuningFingerprint& fingerprint = tuning.fingerprint;
-  const std::string cpu = fingerprint.cpu.substr(0, kMaxText);
-  const std::string build = fingerprint.build.substr(0, kMaxText);
+  const std::string cpu = fingerprint.cpu.substr(0, kMaxRecordText);
+  const std::string build = fingerprint.build.substr(0, kMaxRecordText);
   size_t levels = 1;
   for (const StepTuning& step : tuning.steps) levels = std::max(levels, step.levels.size());
   append_field(bytes, fingerprint.layers);
@@ -97,13 +92,7 @@ void append_tuning(std::vector<uint8_t>& bytes, const StoredTuning& tuning) {
 std::string tuning_path(const std::string& model_path) { return model_path + ".tuning"; }
 
 Result<std::vector<uint8_t>> encode_tunings(std::span<const StoredTuning> tunings) {
-  if (tunings.size() > kMaxStoredTunings) {
-    return invalid_argument(std::to_string(tunings.size()) + " tunings do not fit a file, " +
-                            std::to_string(kMaxStoredTunings) + " do");
-  }
-  std::vector<uint8_t> bytes(kMagic.begin(), kMagic.end());
-  append_field(bytes, kVersion);
-  append_field(bytes, static_cast<uint32_t>(tunings.size()));
+  STRATA_ASSIGN_OR_RETURN(std::vector<uint8_t> bytes, begin_records(kFormat, tunings.size()));
   for (const StoredTuning& tuning : tunings) {
     if (tuning.steps.empty() || tuning.steps.size() > kMaxSteps || tuning.fingerprint.threads < 1) {
       return invalid_argument("a tuning of " + std::to_string(tuning.steps.size()) +
@@ -111,38 +100,13 @@ Result<std::vector<uint8_t>> encode_tunings(std::span<const StoredTuning> tuning
     }
     append_tuning(bytes, tuning);
   }
-  append_field(bytes, format::checksum(bytes));
+  seal_records(bytes);
   return bytes;
 }
 
 Result<std::vector<StoredTuning>> decode_tunings(std::span<const uint8_t> bytes,
                                                  const std::string& name) {
-  if (bytes.size() < kMagic.size() || !std::equal(kMagic.begin(), kMagic.end(), bytes.begin())) {
-    return invalid_argument("'" + name + "' is not a file of tunings");
-  }
-  if (bytes.size() < kHeaderSize + kChecksumSize) return damaged(name, "it ends within its header");
-  FieldReader header(bytes.subspan(kMagic.size()));
-  const auto version = header.read<uint32_t>();
-  const auto count = header.read<uint32_t>();
-  if (version > kVersion) {
-    return unsupported("'" + name + "' has version " + std::to_string(version) +
-                       " of the tuning format, this build reads up to version " +
-                       std::to_string(kVersion) + kRemedy);
-  }
-  const std::span<const uint8_t> content = bytes.first(bytes.size() - kChecksumSize);
-  FieldReader tail(bytes.last(kChecksumSize));
-  if (version < 1 || format::checksum(content) != tail.read<uint64_t>()) {
-    return damaged(name, "its checksum does not match");
-  }
-  if (count > kMaxStoredTunings) return damaged(name, "it claims too many tunings");
-  FieldReader fields(content.subspan(kHeaderSize));
-  std::vector<StoredTuning> tunings;
-  for (uint32_t i = 0; i < count; ++i) {
-    STRATA_ASSIGN_OR_RETURN(StoredTuning tuning, read_tuning(fields, name));
-    tunings.push_back(std::move(tuning));
-  }
-  if (fields.left() != 0) return damaged(name, "something follows the last tuning");
-  return tunings;
+  return decode_records<StoredTuning>(kFormat, bytes, name, read_tuning);
 }
 
 Result<std::vector<StoredTuning>> read_tunings(const std::string& path) {
@@ -151,15 +115,11 @@ Result<std::vector<StoredTuning>> read_tunings(const std::string& path) {
 }
 
 Status add_tuning(const std::string& path, const StoredTuning& tuning) {
-  auto stored = read_tunings(path);
-  if (!stored.ok() && stored.status().code() != StatusCode::kNotFound) return stored.status();
-  std::vector<StoredTuning> tunings;
-  if (stored.ok()) tunings = std::move(stored).value();
-  std::erase_if(tunings, [&tuning](const StoredTuning& old) {
+  const auto gives_way = [&tuning](const StoredTuning& old) {
     return old.fingerprint == tuning.fingerprint;
-  });
-  if (tunings.size() == kMaxStoredTunings) tunings.erase(tunings.begin());
-  tunings.push_back(tuning);
+  };
+  STRATA_ASSIGN_OR_RETURN(const std::vector<StoredTuning> tunings,
+                          with_record(kFormat, read_tunings(path), tuning, gives_way));
   STRATA_ASSIGN_OR_RETURN(const std::vector<uint8_t> bytes, encode_tunings(tunings));
   const std::array<std::span<const uint8_t>, 1> parts = {bytes};
   return write_file_atomically(path, parts);
@@ -173,13 +133,8 @@ Result<const StoredTuning*> find_tuning(std::span<const StoredTuning> tunings,
                          other.layers == wanted.layers, other.threads == wanted.threads};
     return std::find(std::begin(same), std::end(same), false) - std::begin(same);
   };
-  const StoredTuning* nearest = nullptr;
-  for (const StoredTuning& tuning : tunings) {
-    if (tuning.fingerprint == wanted) return &tuning;
-    if (nearest == nullptr || likeness(tuning.fingerprint) > likeness(nearest->fingerprint)) {
-      nearest = &tuning;
-    }
-  }
+  const StoredTuning* nearest = nearest_record(tunings, likeness);
+  if (nearest != nullptr && nearest->fingerprint == wanted) return nearest;
   if (nearest == nullptr) return failed_precondition("'" + path + "' holds no tuning");
   const TuningFingerprint& other = nearest->fingerprint;
   const std::string was = "the tuning in '" + path + "' is ";

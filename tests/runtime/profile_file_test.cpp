@@ -92,7 +92,7 @@ TEST(ProfileFile, SaysWhatIsWrong) {
   newer[8] = 2;
   EXPECT_EQ(decode_profiles(newer, "x.profile").status().message(),
             "'x.profile' has version 2 of the profile format, this build reads up to version 1; "
-            "update strata, or measure again");
+            "update strata, or delete it and measure again with 'strata profile'");
   std::vector<uint8_t> damaged = encoded({sample(3, 2, true)});
   damaged.back() ^= 1;
   EXPECT_EQ(decode_profiles(damaged, "x.profile").status().message(),

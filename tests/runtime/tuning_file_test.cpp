@@ -98,8 +98,8 @@ TEST(TuningFile, SaysWhatIsWrong) {
   std::vector<uint8_t> newer = encoded({});
   newer[8] = 9;
   EXPECT_EQ(decode_tunings(newer, "x").status().message(),
-            "'x' has version 9 of the tuning format, this build reads up to version 1; delete it "
-            "and tune again with 'strata tune'");
+            "'x' has version 9 of the tuning format, this build reads up to version 1; update "
+            "strata, or delete it and tune again with 'strata tune'");
   std::vector<uint8_t> many = encoded({sample(1, 1)});
   const uint32_t steps = 1U << 20;
   std::memcpy(many.data() + 16 + 12, &steps, sizeof steps);
