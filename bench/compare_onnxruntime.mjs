@@ -12,41 +12,20 @@
 //
 // A round is a burst of inferences of each, the order alternating; the figure is the median over
 // all rounds. Ratios are what to quote; absolute times are those of one machine on one day.
-import {createRequire} from 'node:module';
 import {execFileSync} from 'node:child_process';
 import {mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join, resolve} from 'node:path';
+import {median, openRuntime, readOptions, sessionSettings} from './peers.mjs';
 
-const options = {threads: '2', rounds: '5', runs: '20'};
-for (let i = 2; i + 1 < process.argv.length; i += 2) {
-  options[process.argv[i].replace(/^--/, '')] = process.argv[i + 1];
-}
-for (const name of ['ort', 'onnx', 'model', 'strata']) {
-  if (!options[name]) {
-    console.error(`compare_onnxruntime: --${name} is missing, see the top of this file`);
-    process.exit(2);
-  }
-}
+const options = readOptions('compare_onnxruntime', {threads: '2', rounds: '5', runs: '20'},
+                            ['ort', 'onnx', 'model', 'strata']);
 const threads = Number(options.threads);
 const runs = Number(options.runs);
-const require = createRequire(import.meta.url);
-const ort = require(resolve(options.ort));
+const ort = openRuntime(options.ort);
 const version = JSON.parse(readFileSync(resolve(options.ort, 'package.json'))).version;
 
-const median = values => {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[sorted.length >> 1];
-};
-
-const settings = {
-  intraOpNumThreads: threads,
-  interOpNumThreads: 1,
-  executionProviders: ['cpu'],
-  graphOptimizationLevel: 'all',
-  // Spinning threads would take the processor from whoever's turn it is.
-  extra: {session: {'force_spinning_stop': '1'}},
-};
+const settings = sessionSettings(threads);
 const peer = await ort.InferenceSession.create(options.onnx, settings);
 const shape = peer.inputMetadata ? peer.inputMetadata[0].shape.map(d => typeof d === 'number' && d > 0 ? d : 1)
                                  : [1, 3, 224, 224];

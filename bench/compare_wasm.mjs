@@ -13,19 +13,10 @@ import {execFileSync} from 'node:child_process';
 import {readFileSync} from 'node:fs';
 import {join, resolve} from 'node:path';
 import {pathToFileURL} from 'node:url';
+import {median, readOptions} from './peers.mjs';
 
-const options = {rounds: '5', runs: '10', targets: 'sse4,avx2'};
-for (let i = 2; i + 1 < process.argv.length; i += 2) {
-  options[process.argv[i].replace(/^--/, '')] = process.argv[i + 1];
-}
-for (const name of ['module', 'model', 'strata']) {
-  if (!options[name]) {
-    console.error(`compare_wasm: --${name} is missing, see the top of this file`);
-    process.exit(2);
-  }
-}
+const options = readOptions('compare_wasm', {rounds: '5', runs: '10', targets: 'sse4,avx2'}, ['module', 'model', 'strata']);
 const runs = Number(options.runs);
-const median = values => [...values].sort((a, b) => a - b)[values.length >> 1];
 
 async function burst(run) {
   for (let i = 0; i < 2; ++i) await run();

@@ -9,19 +9,11 @@
 //
 // One thread is timed by the processor time it takes, which other programs change little.
 import {execFileSync} from 'node:child_process';
-import {createRequire} from 'node:module';
-import {resolve} from 'node:path';
+import {median, openRuntime, readOptions, sessionSettings} from './peers.mjs';
 
-const options = {threads: '1', rounds: '5', runs: '30', values: 'int8', bench: ''};
-for (let i = 2; i + 1 < process.argv.length; i += 2) {
-  options[process.argv[i].replace(/^--/, '')] = process.argv[i + 1];
-}
-if (!options.ort) {
-  console.error('dense_int8: --ort is missing, see the top of this file');
-  process.exit(2);
-}
+const options = readOptions('dense_int8', {threads: '1', rounds: '5', runs: '30', values: 'int8', bench: ''}, ['ort']);
 const threads = Number(options.threads);
-const ort = createRequire(import.meta.url)(resolve(options.ort));
+const ort = openRuntime(options.ort);
 
 // ONNX files are Protocol Buffers: numbers of fields as in onnx.proto.
 const varint = value => {
@@ -100,14 +92,6 @@ function fullyConnectedStack() {
   return model(parts, [['x', [1, NARROW]]], [[last, [1, NARROW]]]);
 }
 
-const settings = {
-  intraOpNumThreads: threads,
-  interOpNumThreads: 1,
-  executionProviders: ['cpu'],
-  graphOptimizationLevel: 'all',
-  // Spinning threads would take the processor from whoever's turn it is.
-  extra: {session: {'force_spinning_stop': '1'}},
-};
 const stacks = [];
 for (const [name, bytes_, inputs] of [['8 LSTM 1024, one step', lstmStack(), {x: [1, 1, HIDDEN], h: [1, 1, HIDDEN], c: [1, 1, HIDDEN]}],
                                       ['8 fully connected 2048/4096', fullyConnectedStack(), {x: [1, NARROW]}]]) {
@@ -116,10 +100,8 @@ for (const [name, bytes_, inputs] of [['8 LSTM 1024, one step', lstmStack(), {x:
     const size = shape.reduce((a, b) => a * b, 1);
     feeds[input] = new ort.Tensor('float32', floats(size, () => random() * 2 - 1), shape);
   }
-  stacks.push({name, session: await ort.InferenceSession.create(bytes_, settings), feeds, times: [], levels: new Map()});
+  stacks.push({name, session: await ort.InferenceSession.create(bytes_, sessionSettings(threads)), feeds, times: [], levels: new Map()});
 }
-
-const median = values => [...values].sort((a, b) => a - b)[values.length >> 1];
 
 /** Microseconds of an inference of the peer. */
 async function burst({session, feeds}) {

@@ -19,6 +19,7 @@
 #include "bench/onednn_peer.h"
 #include "core/aligned_buffer.h"
 #include "core/clock.h"
+#include "core/cpu_name.h"
 #include "graph/builder.h"
 #include "kernels/plane_layout.h"
 #include "kernels/sparse_conv/sparse_conv.h"
@@ -163,14 +164,6 @@ double measure_peak() {
                     2.0 * kTaps * kCalls * static_cast<double>(tile * kernels::kPixelBlock) / ns);
   }
   return best;
-}
-
-std::string cpu_name() {
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; std::getline(info, line);) {
-    if (line.rfind("model name", 0) == 0) return line.substr(line.find(':') + 2);
-  }
-  return "unknown processor";
 }
 
 std::string fixed(double value, int digits) {

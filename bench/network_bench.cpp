@@ -2,8 +2,8 @@
 // batch cost, how long the first inference takes from a file on disk, and what a session of each
 // level holds. Prints Markdown, and JSON with --json FILE.
 //
-//     strata_bench_network FILE.strata [--threads 1,2] [--batches 1,2,4,8] [--rounds 15] [--json
-//     FILE]
+//     strata_bench_network FILE.strata [--threads 1,2] [--batches 1,2,4,8] [--rounds 15]
+//         [--json FILE]
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -23,6 +23,7 @@
 #include "kernels/target.h"
 #include "runtime/random_tensors.h"
 #include "runtime/session.h"
+#include "tools/strata/latency.h"
 #include "train/error.h"
 
 namespace strata {
@@ -42,10 +43,7 @@ struct Options {
   std::string json_file;
 };
 
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
+double median(const std::vector<double>& values) { return cli::quantile(values, 0.5); }
 
 double milliseconds(const std::function<void()>& what) {
   const int64_t begin = monotonic_ns();
@@ -53,19 +51,14 @@ double milliseconds(const std::function<void()>& what) {
   return static_cast<double>(monotonic_ns() - begin) * kMsPerNs;
 }
 
-/// One session and a level of it.
-struct Contender {
+/// What is run at one level.
+struct Setting {
   int threads = 1;
   int batch = 1;
   int level = 0;
-  std::shared_ptr<runtime::Session> session;
-  std::shared_ptr<runtime::RandomTensors> data;
-  std::vector<double> ms = {};
-
-  void run() const { throw_if_error(session->run(data->inputs(), data->outputs(), level)); }
 };
 
-void add_contenders(std::vector<Contender>& contenders,
+void add_contenders(std::vector<Setting>& settings, std::vector<cli::Contender>& contenders,
                     const std::shared_ptr<const format::Reader>& reader, int threads, int batch) {
   runtime::SessionOptions options;
   options.threads = threads;
@@ -76,36 +69,32 @@ void add_contenders(std::vector<Contender>& contenders,
       value_or_throw(runtime::Session::create(reader, options));
   const auto data = std::make_shared<runtime::RandomTensors>(*session);
   for (int level = 0; level < reader->level_count(); ++level) {
-    contenders.push_back({threads, batch, level, session, data});
-  }
-}
-
-/// Each runs twice in its turn and the second time counts: the first one finds the caches full of
-/// another's data.
-void time_in_turns(std::vector<Contender>& contenders, int rounds) {
-  for (int round = 0; round < rounds; ++round) {
-    for (size_t i = 0; i < contenders.size(); ++i) {
-      Contender& now = contenders[(i + static_cast<size_t>(round)) % contenders.size()];
-      now.run();
-      now.ms.push_back(milliseconds([&] { now.run(); }));
-    }
+    settings.push_back({threads, batch, level});
+    contenders.push_back({"",
+                          [session, data, level] {
+                            throw_if_error(session->run(data->inputs(), data->outputs(), level));
+                          },
+                          {}});
   }
 }
 
 json measure_runs(const std::shared_ptr<const format::Reader>& reader, const Options& options) {
-  std::vector<Contender> contenders;
+  std::vector<Setting> settings;
+  std::vector<cli::Contender> contenders;
   for (const int threads : options.threads) {
-    for (const int batch : options.batches) add_contenders(contenders, reader, threads, batch);
+    for (const int batch : options.batches) {
+      add_contenders(settings, contenders, reader, threads, batch);
+    }
   }
-  time_in_turns(contenders, options.rounds);
+  cli::time_in_turns(contenders, {.runs = options.rounds, .progress = {}});
   json rows = json::array();
-  for (const Contender& contender : contenders) {
-    const double ms = median(contender.ms);
-    json row = {{"threads", contender.threads},
-                {"batch", contender.batch},
-                {"level", contender.level},
+  for (size_t i = 0; i < settings.size(); ++i) {
+    const double ms = median(contenders[i].ms);
+    json row = {{"threads", settings[i].threads},
+                {"batch", settings[i].batch},
+                {"level", settings[i].level},
                 {"ms", ms},
-                {"ms_per_input", ms / contender.batch}};
+                {"ms_per_input", ms / settings[i].batch}};
     for (const json& other : rows) {
       const bool same = other["batch"] == row["batch"] && other["level"] == row["level"];
       if (same && other["threads"] == options.threads.front()) {

@@ -99,18 +99,6 @@ RunOptions time_options(RunOptions options) {
   return options;
 }
 
-/// The work of one translation that runs the decoder `runs` times.
-Result<route::Profile> profile_of(const route::ProfileTable& times, int64_t runs) {
-  route::ProfileTable table = times;
-  table.step_count += static_cast<int>(runs) - 1;
-  const auto levels = static_cast<ptrdiff_t>(times.level_count);
-  table.times.reserve(table.times.size() + static_cast<size_t>((runs - 1) * levels));
-  for (int64_t run = 1; run < runs; ++run) {
-    table.times.insert(table.times.end(), times.times.end() - levels, times.times.end());
-  }
-  return route::Profile::create(table);
-}
-
 class PlannedTranslator final : public Translator {
  public:
   PlannedTranslator(std::shared_ptr<const format::Reader> reader, const TranslatorOptions& options)
@@ -289,7 +277,8 @@ class PlannedTranslator final : public Translator {
   /// A translation of `length` sub-words with `expected` runs of the decoder.
   Status begin_work(const Pair& pair, const RunOptions& options, int64_t length, int64_t expected) {
     if (pair.times) {
-      STRATA_ASSIGN_OR_RETURN(route::Profile profile, profile_of(*pair.times, expected));
+      STRATA_ASSIGN_OR_RETURN(route::Profile profile,
+                              route::Profile::create(times_of_translation(*pair.times, expected)));
       return router_->begin_work(std::move(profile), level_count());
     }
     router_->begin_unknown_work();
@@ -329,7 +318,7 @@ class PlannedTranslator final : public Translator {
                               " levels, a translator's has " + std::to_string(encoder_steps_ + 1) +
                               " and " + std::to_string(level_count()));
     }
-    STRATA_RETURN_IF_ERROR(profile_of(table, 1).status());
+    STRATA_RETURN_IF_ERROR(route::Profile::create(table).status());
     pair.times = table;
     return {};
   }
@@ -476,6 +465,17 @@ class PlannedTranslator final : public Translator {
 };
 
 }  // namespace
+
+route::ProfileTable times_of_translation(const route::ProfileTable& once, int64_t runs) {
+  route::ProfileTable table = once;
+  table.step_count += static_cast<int>(runs) - 1;
+  const auto levels = static_cast<ptrdiff_t>(once.level_count);
+  table.times.reserve(table.times.size() + static_cast<size_t>((runs - 1) * levels));
+  for (int64_t run = 1; run < runs; ++run) {
+    table.times.insert(table.times.end(), once.times.end() - levels, once.times.end());
+  }
+  return table;
+}
 
 int64_t longest_served_with(int64_t length) { return capacity_for(length) - 1; }
 

@@ -36,6 +36,10 @@ struct Translation {
 /// Sub-words that a sentence may have at most.
 inline constexpr int64_t kMaxSourceLength = 1023;
 
+/// The times of a translation that runs the decoder `runs` times, at least once, from those that
+/// Translator::measure_profile() gave: their last step stands for each run.
+route::ProfileTable times_of_translation(const route::ProfileTable& once, int64_t runs);
+
 /// The longest sentence that the sessions for one of `length` sub-words serve: 15, 31, 63, ...
 int64_t longest_served_with(int64_t length);
 

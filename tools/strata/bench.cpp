@@ -11,6 +11,7 @@
 #include "core/cpu_name.h"
 #include "runtime/session.h"
 #include "tools/strata/inspection.h"
+#include "tools/strata/late_progress.h"
 #include "tools/strata/latency.h"
 #include "tools/strata/level_alone_peer.h"
 #include "tools/strata/machine.h"
@@ -21,7 +22,6 @@
 #include "tools/strata/tuning_option.h"
 #include "tools/strata/verb.h"
 #include "train/error.h"
-#include "train/progress.h"
 
 #ifdef STRATA_TORCH_VERSION
 #include "tools/strata/libtorch_peer.h"
@@ -251,21 +251,17 @@ class BenchVerb : public Verb {
       }
     }
 
-    ProgressOptions progress_options;
-    progress_options.mode = progress_mode(console.quiet);
-    progress_options.unit = "rounds";
-    std::unique_ptr<Progress> progress;
+    LateProgress progress("bench", "rounds", console);
     TimingOptions timing;
     timing.runs = runs_;
     timing.progress = [&](int64_t done, int64_t total) {
       stop_if_interrupted();
-      if (!progress) progress = std::make_unique<Progress>("bench", total, progress_options);
-      progress->update(done);
+      progress.update(done, total);
     };
     const OthersLoad others;
     time_in_turns(contenders, timing);
     const std::optional<double> others_cores = others.cores();
-    if (progress) progress->finish();
+    progress.finish();
 
     Json document = console.document();
     document["model"] = model_json(*model.reader);

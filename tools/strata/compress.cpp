@@ -13,6 +13,7 @@
 #include "tools/strata/heap.h"
 #include "tools/strata/import_options.h"
 #include "tools/strata/inspection.h"
+#include "tools/strata/late_progress.h"
 #include "tools/strata/machine.h"
 #include "tools/strata/output_file.h"
 #include "tools/strata/sample_loading.h"
@@ -20,7 +21,6 @@
 #include "tools/strata/value_option.h"
 #include "tools/strata/verb.h"
 #include "train/error.h"
-#include "train/progress.h"
 #include "train/recipe.h"
 
 #ifdef STRATA_TORCH_VERSION
@@ -265,18 +265,15 @@ void CompressVerb::fit(const Console& console, const sparse::NestedModel& dense)
         "warning: without --data, weights are chosen by magnitude and nothing makes up "
         "for those that leave; expect much lower accuracy");
   }
-  ProgressOptions progress_options;
-  progress_options.mode = progress_mode(console.quiet);
-  std::unique_ptr<Progress> progress;
+  LateProgress progress("compress", "", console);
   const auto show_progress = [&](int64_t done, int64_t total, const std::string& what) {
     stop_if_interrupted();
-    if (!progress) progress = std::make_unique<Progress>("compress", total, progress_options);
-    progress->update(done, what);
+    progress.update(done, total, what);
   };
   train::set_compression_threads(threads_);
   if (!calibration.empty() && !magnitude) {
     choice.sensitivity = train::measure_sensitivity(dense, calibration, show_progress);
-    progress.reset();
+    progress.finish();
   }
   const LevelCounts counts = choose_levels(console, choice, request());
   train::OneShotOptions options;

@@ -1,10 +1,9 @@
 #include "tools/strata/image_loading.h"
 
-#include <memory>
 #include <sstream>
 
+#include "tools/strata/late_progress.h"
 #include "train/error.h"
-#include "train/progress.h"
 
 namespace strata::cli {
 
@@ -37,14 +36,10 @@ std::vector<std::string> class_names(const graph::Model& model) {
 
 data::Dataset load_images(const Console& console, const std::filesystem::path& directory,
                           data::Split split, data::LoadOptions options) {
-  ProgressOptions progress_options;
-  progress_options.mode = progress_mode(console.quiet);
-  progress_options.unit = "images";
-  std::unique_ptr<Progress> progress;
+  LateProgress progress("load", "images", console);
   options.progress = [&](int64_t done, int64_t total) {
     stop_if_interrupted();
-    if (!progress) progress = std::make_unique<Progress>("load", total, progress_options);
-    progress->update(done);
+    progress.update(done, total);
   };
   return data::load(directory, split, options);
 }

@@ -18,9 +18,14 @@ class LateProgress {
     options_.mode = progress_mode(console.quiet);
     options_.unit = std::move(unit);
   }
-  void update(int64_t done, int64_t total) {
+  void update(int64_t done, int64_t total, const std::string& what = {}) {
     if (!progress_) progress_ = std::make_unique<Progress>(label_, total, options_);
-    progress_->update(done);
+    progress_->update(done, what);
+  }
+  /// Ends the line; the next update() begins another.
+  void finish() {
+    if (progress_) progress_->finish();
+    progress_.reset();
   }
 
  private:

@@ -42,4 +42,15 @@ Json build_json() {
   return build;
 }
 
+std::vector<int> thread_counts(std::vector<int> named, int most) {
+  if (named.empty()) named = {std::min(available_cores(), most)};
+  std::sort(named.begin(), named.end());
+  named.erase(std::unique(named.begin(), named.end()), named.end());
+  return named;
+}
+
+std::string threads_text(int threads) {
+  return std::to_string(threads) + (threads == 1 ? " thread" : " threads");
+}
+
 }  // namespace strata::cli

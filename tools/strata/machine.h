@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "tools/strata/console.h"
 
@@ -18,5 +19,10 @@ int available_cores();
 
 /// Cores of the machine that are switched on.
 int online_cores();
+
+/// The counts that --threads named, ascending and each once; of none: the cores, `most` at most.
+std::vector<int> thread_counts(std::vector<int> named, int most);
+
+std::string threads_text(int threads);  ///< "1 thread", "2 threads"
 
 }  // namespace strata::cli

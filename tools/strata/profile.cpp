@@ -14,6 +14,7 @@
 #include "runtime/translator.h"
 #include "tools/strata/accuracy_table.h"
 #include "tools/strata/inspection.h"
+#include "tools/strata/late_progress.h"
 #include "tools/strata/machine.h"
 #include "tools/strata/output_file.h"
 #include "tools/strata/sentences.h"
@@ -22,7 +23,6 @@
 #include "tools/strata/tuning_option.h"
 #include "tools/strata/verb.h"
 #include "train/error.h"
-#include "train/progress.h"
 
 namespace strata::cli {
 namespace {
@@ -182,9 +182,7 @@ class ProfileVerb : public Verb {
     std::vector<std::string> inputs = {file_};
     if (!eval_.empty()) inputs.push_back(eval_);
     check_output(output, inputs);
-    if (threads_.empty()) threads_ = {std::min(available_cores(), kMaxThreads)};
-    std::sort(threads_.begin(), threads_.end());
-    threads_.erase(std::unique(threads_.begin(), threads_.end()), threads_.end());
+    threads_ = thread_counts(std::move(threads_), kMaxThreads);
     if (threads_.back() > available_cores()) {
       console.note("note: " + std::to_string(threads_.back()) + " threads share " +
                    std::to_string(available_cores()) + " cores");
@@ -279,24 +277,16 @@ class ProfileVerb : public Verb {
   template <typename MeasureWith>
   runtime::MeasuredProfile measure(int threads, const Console& console,
                                    const MeasureWith& measure_with) const {
-    ProgressOptions progress_options;
-    progress_options.mode = progress_mode(console.quiet);
-    progress_options.unit = "rounds";
-    std::unique_ptr<Progress> progress;
+    LateProgress progress("profile, " + threads_text(threads), "rounds", console);
     runtime::ProfileMeasurementOptions options;
     options.runs = runs_;
     options.progress = [&](int64_t done, int64_t total) {
-      if (!progress) {
-        progress = std::make_unique<Progress>(
-            "profile, " + std::to_string(threads) + (threads == 1 ? " thread" : " threads"), total,
-            progress_options);
-      }
-      progress->update(done);
+      progress.update(done, total);
       return !interrupted();
     };
     auto measured = measure_with(options);
     stop_if_interrupted();
-    if (progress) progress->finish();
+    progress.finish();
     return value_or_throw(std::move(measured));
   }
 

@@ -100,16 +100,6 @@ std::map<int64_t, route::ProfileTable> measure_lengths(const Console& console,
   return profiles;
 }
 
-/// The profile of the sessions for a sentence, its last step repeated for every run of the decoder.
-route::ProfileTable profile_of(const route::ProfileTable& once, int64_t decoder_runs) {
-  route::ProfileTable table = once;
-  table.step_count += static_cast<int>(decoder_runs) - 1;
-  for (int64_t run = 1; run < decoder_runs; ++run) {
-    table.times.insert(table.times.end(), once.times.end() - once.level_count, once.times.end());
-  }
-  return table;
-}
-
 }  // namespace
 
 std::vector<std::unique_ptr<QosService>> make_translation_services(
@@ -152,7 +142,8 @@ std::vector<std::unique_ptr<QosService>> make_translation_services(
         std::max(recording.most_steps, encoder_steps + static_cast<size_t>(longest));
   }
   const auto length = static_cast<int64_t>(sentences->sources[typical].size());
-  recording.profile = profile_of(profiles.at(runtime::longest_served_with(length)), typical_runs);
+  recording.profile = runtime::times_of_translation(
+      profiles.at(runtime::longest_served_with(length)), typical_runs);
   for (int level = 0; level < levels; ++level) {
     recording.profile.accuracy.levels.push_back(level_bleu(recording, level));
   }

@@ -12,6 +12,7 @@
 #include "runtime/tuner.h"
 #include "runtime/tuning_file.h"
 #include "tools/strata/inspection.h"
+#include "tools/strata/late_progress.h"
 #include "tools/strata/machine.h"
 #include "tools/strata/node_inputs.h"
 #include "tools/strata/output_file.h"
@@ -19,7 +20,6 @@
 #include "tools/strata/table.h"
 #include "tools/strata/verb.h"
 #include "train/error.h"
-#include "train/progress.h"
 
 namespace strata::cli {
 namespace {
@@ -166,9 +166,7 @@ class TuneVerb : public Verb {
         !old.ok() && old.status().code() != StatusCode::kNotFound) {
       throw_if_error(old.status());
     }
-    if (threads_.empty()) threads_ = {std::min(available_cores(), kMaxThreads)};
-    std::sort(threads_.begin(), threads_.end());
-    threads_.erase(std::unique(threads_.begin(), threads_.end()), threads_.end());
+    threads_ = thread_counts(std::move(threads_), kMaxThreads);
     const Json machine = machine_json();  // its load is that of others: nothing has run yet
     const auto reader = value_or_throw(format::Reader::open(file_));
     check_tunable(*reader);
@@ -235,23 +233,15 @@ class TuneVerb : public Verb {
   [[nodiscard]] runtime::TuningResult tune(const std::shared_ptr<const format::Reader>& reader,
                                            const runtime::SessionOptions& options,
                                            const Console& console) const {
-    ProgressOptions progress_options;
-    progress_options.mode = progress_mode(console.quiet);
-    progress_options.unit = "rounds";
-    std::unique_ptr<Progress> progress;
+    LateProgress progress("tune, " + threads_text(options.threads), "rounds", console);
     runtime::TunerOptions tuner_options;
     tuner_options.rounds = rounds_;
     tuner_options.progress = [&](int64_t done, int64_t total) {
-      if (!progress) {
-        progress = std::make_unique<Progress>("tune, " + std::to_string(options.threads) +
-                                                  (options.threads == 1 ? " thread" : " threads"),
-                                              total, progress_options);
-      }
-      progress->update(done);
+      progress.update(done, total);
       return !interrupted();
     };
     auto result = runtime::tune(reader, options, tuner_options);
-    if (progress) progress->finish();
+    progress.finish();
     return value_or_throw(std::move(result));
   }
 
@@ -260,8 +250,8 @@ class TuneVerb : public Verb {
     for (const Json& tuning : document["tunings"]) {
       const auto changed = tuning["steps_changed"].get<int64_t>();
       const int threads = tuning["threads"].get<int>();
-      text += std::to_string(threads) + (threads == 1 ? " thread: " : " threads: ") +
-              std::to_string(changed) + " of " + std::to_string(tuning["steps"].size()) +
+      text += threads_text(threads) + ": " + std::to_string(changed) + " of " +
+              std::to_string(tuning["steps"].size()) +
               " steps run otherwise than by the rules, packed weights " +
               format_fixed(tuning["weights_over_file"]["after"], 2) + " times the file" +
               (tuning["complete"].get<bool>() ? "" : " (interrupted; what was found so far)") +
