@@ -88,22 +88,32 @@ Result<MeasuredProfile> measure_profile_of(
   return profile;
 }
 
+namespace {
+
 Result<MeasuredProfile> measure_profile(Session& session, std::span<const InputView> inputs,
+                                        std::span<const OutputView> outputs,
                                         const ProfileMeasurementOptions& options) {
-  const RandomTensors buffers(session);  // of which the outputs are needed
   std::vector<uint8_t> route(session.steps().size());
   const auto run = [&](int level, std::span<int64_t> step_ns) {
     std::fill(route.begin(), route.end(), static_cast<uint8_t>(level));
-    return session.run_timed(inputs, buffers.outputs(), route, step_ns);
+    return session.run_timed(inputs, outputs, route, step_ns);
   };
   return measure_profile_of(
       {static_cast<int>(session.steps().size()), session.level_count(), session.threads()}, run,
       options);
 }
 
+}  // namespace
+
+Result<MeasuredProfile> measure_profile(Session& session, std::span<const InputView> inputs,
+                                        const ProfileMeasurementOptions& options) {
+  return measure_profile(session, inputs, RandomTensors(session).outputs(), options);
+}
+
 Result<MeasuredProfile> measure_profile(Session& session,
                                         const ProfileMeasurementOptions& options) {
-  return measure_profile(session, RandomTensors(session).inputs(), options);
+  const RandomTensors data(session);
+  return measure_profile(session, data.inputs(), data.outputs(), options);
 }
 
 }  // namespace strata::runtime

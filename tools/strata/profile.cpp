@@ -198,12 +198,12 @@ class ProfileVerb : public Verb {
     document["output"] = output;
     document["profiles"] = Json::array();
     std::vector<runtime::StoredProfile> measured;
+    const TimedInputs timed(*reader, data_);
     for (const int threads : threads_) {
       if (translates(reader->model())) {
         measure_translator(reader, threads, accuracy, console, document, measured);
         continue;
       }
-      const TimedInputs timed(*reader, data_);
       runtime::SessionOptions options;
       options.threads = threads;
       options.tuning = tuning_;

@@ -79,6 +79,7 @@ class QosVerb : public Verb {
     bool complete = true;
     if (!replay_.empty()) {
       recording = read_recording(replay_);
+      if (nines_option_->count() > 0) recording.miss_probability = miss_probability();
     } else {
       complete = record(console, recording);
     }
@@ -281,7 +282,7 @@ class QosVerb : public Verb {
     const int level_count = reader->level_count();
     recording.model = reader->model().name;
     recording.batch = batch_;
-    recording.miss_probability = std::pow(10.0, -nines_);
+    recording.miss_probability = miss_probability();
     recording.machine = machine_json();  // its load is that of others: nothing has run yet
     for (const std::string& name : policy_names(level_count)) {
       recording.policies.push_back(policy_by_name(name, level_count, recording.miss_probability));
@@ -338,9 +339,10 @@ class QosVerb : public Verb {
     return names;
   }
 
-  /// What is simulated: --policies, or those of the recording; as many nines as --nines wants.
-  [[nodiscard]] std::vector<NamedPolicy> replayed_policies(QosRecording& recording) const {
-    if (nines_option_->count() > 0) recording.miss_probability = std::pow(10.0, -nines_);
+  [[nodiscard]] double miss_probability() const { return std::pow(10.0, -nines_); }
+
+  /// What is simulated: --policies, or those of the recording.
+  [[nodiscard]] std::vector<NamedPolicy> replayed_policies(const QosRecording& recording) const {
     std::vector<std::string> names = policies_;
     if (names.empty()) {
       for (const NamedPolicy& policy : recording.policies) names.push_back(policy.name);
