@@ -20,7 +20,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 /// Turns the sums of kVectors vectors of pixels, from `pixel` on, into outputs.
 template <int64_t kVectors, typename V>
 HWY_INLINE void finish_row(const ConvOutput& out, int64_t row, int64_t pixel, V* sum) {
-  const hn::DFromV<V> d;
+  const hn::ScalableTag<float> d;
   constexpr int64_t kLanes = HWY_LANES(float);
   const V scale = hn::Set(d, out.scale[row]);
   const V shift = hn::Set(d, out.shift[row]);
@@ -43,7 +43,8 @@ HWY_INLINE void finish_row(const ConvOutput& out, int64_t row, int64_t pixel, V*
     const uint32_t* mask = out.mask + pixel;
     STRATA_UNROLL
     for (int64_t i = 0; i < kVectors; ++i) {
-      sum[i] = hn::And(sum[i], hn::BitCast(d, hn::Load(du, mask + i * kLanes)));
+      const hn::Vec<decltype(d)> value = sum[i];
+      sum[i] = hn::And(value, hn::BitCast(d, hn::Load(du, mask + i * kLanes)));
     }
   }
 }

@@ -36,6 +36,13 @@
 #else
 #define STRATA_CASE_NEON(NAME)
 #endif
+#if HWY_TARGETS & HWY_SVE_256
+#define STRATA_CASE_SVE256(NAME)           \
+  case ::strata::kernels::Target::kSve256: \
+    return N_SVE_256::NAME;
+#else
+#define STRATA_CASE_SVE256(NAME)
+#endif
 #if HWY_TARGETS & HWY_WASM
 #define STRATA_CASE_WASM(NAME)           \
   case ::strata::kernels::Target::kWasm: \
@@ -51,6 +58,7 @@
     STRATA_CASE_AVX2(NAME)                               \
     STRATA_CASE_AVX3(NAME)                               \
     STRATA_CASE_NEON(NAME)                               \
+    STRATA_CASE_SVE256(NAME)                             \
     STRATA_CASE_WASM(NAME)                               \
     default:                                             \
       return FALLBACK;                                   \

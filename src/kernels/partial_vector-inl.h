@@ -21,7 +21,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 /// Zeros in the lanes from `count`, 0..lanes, on.
 template <typename D>
 HWY_INLINE hn::Vec<D> load_first(D d, const float* from, int64_t count) {
-#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_SVE_256
   return hn::MaskedLoad(hn::FirstN(d, static_cast<size_t>(count)), d, from);
 #else
   HWY_ALIGN float lanes[HWY_LANES(float)] = {};
@@ -32,7 +32,7 @@ HWY_INLINE hn::Vec<D> load_first(D d, const float* from, int64_t count) {
 
 template <typename D>
 HWY_INLINE void store_first(hn::Vec<D> v, D d, float* to, int64_t count) {
-#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_SVE_256
   hn::BlendedStore(v, hn::FirstN(d, static_cast<size_t>(count)), d, to);
 #else
   HWY_ALIGN float lanes[HWY_LANES(float)];

@@ -5,7 +5,29 @@
 #include <cstdlib>
 #include <string>
 
+#if defined(STRATA_WITH_SVE256) && defined(__linux__)
+#include <sys/auxv.h>
+#include <sys/prctl.h>
+#endif
+
 namespace strata::kernels {
+
+namespace {
+
+#ifdef STRATA_WITH_SVE256
+/// Bytes of an SVE vector in this thread; 0 without SVE.
+int sve_vector_bytes() {
+#if defined(__linux__)
+  if ((getauxval(AT_HWCAP) & HWCAP_SVE) == 0) return 0;
+  const int length = prctl(PR_SVE_GET_VL);
+  return length < 0 ? 0 : length & PR_SVE_VL_LEN_MASK;
+#else
+  return 0;
+#endif
+}
+#endif
+
+}  // namespace
 
 std::string_view target_name(Target target) {
   switch (target) {
@@ -19,6 +41,8 @@ std::string_view target_name(Target target) {
       return "avx3";
     case Target::kNeon:
       return "neon";
+    case Target::kSve256:
+      return "sve256";
     case Target::kWasm:
       return "wasm";
   }
@@ -42,6 +66,9 @@ std::vector<Target> supported_targets() {
   if (avx3) targets.push_back(Target::kAvx3);
 #elif defined(__aarch64__)
   targets.push_back(Target::kNeon);
+#ifdef STRATA_WITH_SVE256
+  if (sve_vector_bytes() == 32) targets.push_back(Target::kSve256);
+#endif
 #elif defined(__wasm_simd128__)
   targets.push_back(Target::kWasm);
 #endif

@@ -12,6 +12,7 @@
 #include "kernels/conv_output-inl.h"
 #include "kernels/dispatch-inl.h"
 #include "kernels/plane_layout.h"
+#include "kernels/vector_registers-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace strata::kernels {
@@ -24,14 +25,14 @@ constexpr int64_t kLanes = HWY_LANES(float);
 constexpr int64_t kVectorsPerBlock = kPixelBlock / kLanes;
 // Sums, the inputs of a tap and one weight fill 28 of 32 registers, or all 16; some are for
 // products where these are not fused with the addition.
-constexpr int64_t kPanelRows = HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON ? 8 : 4;
+constexpr int64_t kPanelRows = kManyRegisters ? 8 : 4;
 constexpr int64_t kMostVectors = HWY_NATIVE_FMA ? 3 : 2;
 constexpr int64_t kTileBlocks = 6;
 // Weights ahead: every broadcast of a line that is still on its way costs more than one load would.
 constexpr int64_t kPrefetched = 512;
 
 using D = hn::ScalableTag<float>;
-using V = hn::Vec<D>;
+using V = ArrayElement<hn::Vec<D>>;
 
 /// One panel, kVectors vectors of pixels from `pixel` on.
 template <int64_t kVectors>

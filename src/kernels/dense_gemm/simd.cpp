@@ -9,6 +9,7 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/dispatch-inl.h"
+#include "kernels/vector_registers-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace strata::kernels {
@@ -26,7 +27,7 @@ template <int64_t kVectors>
 void run_vectors(const float* HWY_RESTRICT weights, int64_t columns,
                  const float* HWY_RESTRICT input, float* HWY_RESTRICT sums) {
   const hn::ScalableTag<float> d;
-  using V = hn::Vec<decltype(d)>;
+  using V = ArrayElement<hn::Vec<hn::ScalableTag<float>>>;
   constexpr int64_t kSums = kVectors * kRowVectors;
   V sum[kChains * kSums];
   STRATA_UNROLL

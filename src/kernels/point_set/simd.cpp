@@ -8,6 +8,7 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/dispatch-inl.h"
+#include "kernels/vector_registers-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace strata::kernels {
@@ -19,7 +20,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 /// A block of a plane is a whole number of vectors.
 using Floats = hn::CappedTag<float, kPixelBlock>;
 using Indices = hn::Rebind<int32_t, Floats>;
-using FloatVector = hn::Vec<Floats>;
+using FloatVector = ArrayElement<hn::Vec<Floats>>;
 
 struct Centre {
   FloatVector x, y, z;

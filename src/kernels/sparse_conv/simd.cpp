@@ -13,6 +13,7 @@
 #include "kernels/conv_output-inl.h"
 #include "kernels/dispatch-inl.h"
 #include "kernels/plane_layout.h"
+#include "kernels/vector_registers-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace strata::kernels {
@@ -25,12 +26,10 @@ constexpr int64_t kLanes = HWY_LANES(float);
 constexpr int64_t kVectorsPerBlock = kPixelBlock / kLanes;
 // Of 16 registers, 14 hold sums where products take none, 12 elsewhere; of 32, 16 are enough to
 // hide the latency of memory.
-constexpr int64_t kMaxVectors = HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON ? 16
-                                : HWY_TARGET == HWY_AVX2                         ? 14
-                                                                                 : 12;
+constexpr int64_t kMaxVectors = kManyRegisters ? 16 : HWY_TARGET == HWY_AVX2 ? 14 : 12;
 
 using D = hn::ScalableTag<float>;
-using V = hn::Vec<D>;
+using V = ArrayElement<hn::Vec<D>>;
 
 /// Moves the sums of a tile up by `lanes`, 1..15: lane i becomes lane i + lanes of the tile, zeros
 /// come in, what leaves is lost.

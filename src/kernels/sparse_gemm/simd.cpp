@@ -14,6 +14,7 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/dispatch-inl.h"
+#include "kernels/vector_registers-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace strata::kernels {
@@ -24,7 +25,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 constexpr size_t kPanelLanes = HWY_MAX_BYTES / sizeof(float);
 using PanelTag = hn::CappedTag<float, kPanelLanes>;
-using PanelVector = hn::Vec<PanelTag>;
+using PanelVector = ArrayElement<hn::Vec<PanelTag>>;
 using PlaceTag = hn::RebindToSigned<PanelTag>;
 
 /// The elements of a window that the weights of one vector name.
@@ -45,8 +46,8 @@ HWY_INLINE PanelVector pick(hn::Vec<PlaceTag> weights, const float* window) {
 #endif
 }
 
-using WeightVector = hn::Vec<PanelTag>;
-using PlaceVector = hn::Vec<PlaceTag>;
+using WeightVector = ArrayElement<hn::Vec<PanelTag>>;
+using PlaceVector = ArrayElement<hn::Vec<PlaceTag>>;
 
 /// Some narrow weights, without the scale of codes.
 template <PanelCoding kCoding>
@@ -117,37 +118,46 @@ HWY_INLINE void add_increment_by_one(const PanelIncrement& increment, int64_t gr
   }
 }
 
-#if HWY_TARGET == HWY_AVX3
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_SVE_256
 
 /// Codes with floats: a word holds the two bytes of a row.
 HWY_INLINE void add_codes_by_one(const PanelIncrement& increment, int64_t group_begin,
                                  int64_t group_end, const float* input, int64_t /*padded*/,
                                  float* sums) {
-  static_assert(kPanelLanes == kSlotRows);
   const PanelTag d;
   const PlaceTag di;
   const hn::RebindToUnsigned<PlaceTag> du;
   const hn::Rebind<uint16_t, PanelTag> pair;
-  const auto load_pairs = [&](const void* bytes, uint32_t slot) HWY_ATTR {
-    return hn::PromoteTo(
-        du, hn::Load(pair, static_cast<const uint16_t*>(bytes) + size_t{slot} * kSlotRows));
+  constexpr size_t kVectors = kSlotRows / kPanelLanes;
+  const auto load_pairs = [&](const void* bytes, size_t row) HWY_ATTR {
+    return hn::PromoteTo(du, hn::Load(pair, static_cast<const uint16_t*>(bytes) + row));
   };
   for (int64_t group = group_begin; group < group_end; ++group) {
-    PanelVector even = hn::Zero(d);
-    PanelVector odd = hn::Zero(d);
+    PanelVector even[kVectors];
+    PanelVector odd[kVectors];
+    STRATA_UNROLL
+    for (size_t v = 0; v < kVectors; ++v) even[v] = odd[v] = hn::Zero(d);
     for (uint32_t slot = increment.group_begin[group]; slot < increment.group_begin[group + 1];
          ++slot) {
       const float* const window = input + size_t{increment.windows[slot]} * kWindowStep;
-      const auto codes = hn::BitCast(di, load_pairs(increment.codes, slot));
-      const auto places = load_pairs(increment.places, slot);
-      const auto first = hn::ConvertTo(d, hn::ShiftRight<24>(hn::ShiftLeft<24>(codes)));
-      const auto second = hn::ConvertTo(d, hn::ShiftRight<24>(hn::ShiftLeft<16>(codes)));
-      even = hn::MulAdd(first, pick(hn::BitCast(di, places), window), even);
-      odd = hn::MulAdd(second, pick(hn::BitCast(di, hn::ShiftRight<8>(places)), window), odd);
+      STRATA_UNROLL
+      for (size_t v = 0; v < kVectors; ++v) {
+        const size_t row = size_t{slot} * kSlotRows + v * kPanelLanes;
+        const auto codes = hn::BitCast(di, load_pairs(increment.codes, row));
+        const auto places = load_pairs(increment.places, row);
+        const auto first = hn::ConvertTo(d, hn::ShiftRight<24>(hn::ShiftLeft<24>(codes)));
+        const auto second = hn::ConvertTo(d, hn::ShiftRight<24>(hn::ShiftLeft<16>(codes)));
+        even[v] = hn::MulAdd(first, pick(hn::BitCast(di, places), window), even[v]);
+        odd[v] =
+            hn::MulAdd(second, pick(hn::BitCast(di, hn::ShiftRight<8>(places)), window), odd[v]);
+      }
     }
     alignas(kCacheLine) float total[kSlotRows];
-    hn::Store(hn::Mul(hn::Add(even, odd), hn::Load(d, increment.scales + group * kSlotRows)), d,
-              total);
+    STRATA_UNROLL
+    for (size_t v = 0; v < kVectors; ++v) {
+      const float* const scales = increment.scales + group * kSlotRows + v * kPanelLanes;
+      hn::Store(hn::Mul(hn::Add(even[v], odd[v]), hn::Load(d, scales)), d, total + v * kPanelLanes);
+    }
     const uint8_t* const rows = increment.rows + group * kSlotRows;
     for (int64_t i = 0; i < kSlotRows; ++i) sums[rows[i]] += total[i];
   }
@@ -209,8 +219,8 @@ using ByteVector = hn::Vec<ByteTag>;
 /// Places in a window of bytes, prepared for pick_bytes().
 struct BytePlaces {
   ByteVector in_table;
-  hn::Vec<hn::RebindToSigned<ByteTag> > odd_table;    ///< negative where it is table 1 or 3
-  hn::Vec<hn::RebindToSigned<ByteTag> > last_tables;  ///< negative where it is table 2 or 3
+  hn::Vec<hn::RebindToSigned<ByteTag>> odd_table;    ///< negative where it is table 1 or 3
+  hn::Vec<hn::RebindToSigned<ByteTag>> last_tables;  ///< negative where it is table 2 or 3
 };
 
 HWY_INLINE BytePlaces byte_places(ByteVector places) {
@@ -351,7 +361,7 @@ HWY_INLINE void add_increment_by_several(const PanelIncrement& increment, int64_
   const PanelTag d;
   constexpr auto kLanes = static_cast<int64_t>(kPanelLanes);
   constexpr int64_t kPerRow = weights_per_row(kCoding);
-  constexpr int64_t kRows = HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON ? 16 : 8;
+  constexpr int64_t kRows = kManyRegisters ? 16 : 8;
   for (int64_t group = group_begin; group < group_end; ++group) {
     for (int64_t half = 0; half < kSlotRows; half += kRows) {
       PanelVector sum[kRows];
