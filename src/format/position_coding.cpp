@@ -1,6 +1,7 @@
 #include "format/position_coding.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -24,6 +25,45 @@ struct Golomb {
     const int remainder_bits = width > 0 && gap % divisor < cutoff ? width - 1 : width;
     return gap / divisor + 1 + static_cast<uint64_t>(remainder_bits);
   }
+
+  /// Of a gap of less than 64 bits.
+  [[nodiscard]] uint64_t code(uint32_t gap) const {
+    const uint32_t ones = gap / divisor;
+    const uint64_t unary = (uint64_t{1} << ones) - 1;
+    if (width == 0) return unary;
+    const uint64_t remainder = gap % divisor;
+    if (remainder < cutoff) return unary | remainder << (ones + 1);
+    const uint64_t shifted = remainder + cutoff;
+    const uint64_t long_one = shifted >> 1 | (shifted & 1) << (width - 1);
+    return unary | long_one << (ones + 1);
+  }
+};
+
+/// Gaps by the next bits of a stream. Next to random gaps a processor guesses every second branch
+/// wrong, and a code read field by field is a long chain of instructions; this is one load.
+class GapTable {
+ public:
+  static constexpr int kBits = 11;
+  struct Entry {
+    uint16_t gap = 0;
+    uint16_t bits = 0;  ///< of its code; 0: it is longer than kBits
+  };
+
+  explicit GapTable(const Golomb& golomb) {
+    for (uint32_t gap = 0; gap < entries_.size() && golomb.bits(gap) <= kBits; ++gap) {
+      const auto bits = static_cast<uint16_t>(golomb.bits(gap));
+      for (size_t i = golomb.code(gap); i < entries_.size(); i += size_t{1} << bits) {
+        entries_[i] = {static_cast<uint16_t>(gap), bits};
+      }
+    }
+  }
+
+  [[nodiscard]] Entry operator[](uint64_t stream) const {
+    return entries_[stream % (uint64_t{1} << kBits)];
+  }
+
+ private:
+  std::array<Entry, size_t{1} << kBits> entries_{};
 };
 
 /// Bits go into bytes from the least significant upwards.
@@ -72,7 +112,14 @@ class BitReader {
       : next_(bytes.data()), end_(bytes.data() + bytes.size()) {}
 
   /// False if the stream ends within the code or the gap is 2^32 or more.
-  bool get_gap(const Golomb& golomb, uint64_t& gap) {
+  bool get_gap(const Golomb& golomb, const GapTable& table, uint64_t& gap) {
+    if (available_ < GapTable::kBits) refill();
+    const GapTable::Entry entry = table[buffer_];
+    if (entry.bits != 0 && entry.bits <= available_) {
+      drop(entry.bits);
+      gap = entry.gap;
+      return true;
+    }
     uint64_t quotient = 0;
     while (true) {
       refill();
@@ -107,6 +154,17 @@ class BitReader {
  private:
   /// At least 56 bits, or all that are left.
   void refill() {
+    if (std::endian::native == std::endian::little && end_ - next_ >= 8) {
+      if (available_ > 56) return;
+      uint64_t bytes = 0;
+      std::memcpy(&bytes, next_, sizeof bytes);
+      const int count = (64 - available_) / 8;
+      buffer_ |= bytes << available_;
+      next_ += count;
+      available_ += 8 * count;
+      buffer_ &= ~uint64_t{0} >> (64 - available_);
+      return;
+    }
     while (available_ <= 56 && next_ != end_) {
       buffer_ |= static_cast<uint64_t>(*next_++) << available_;
       available_ += 8;
@@ -191,6 +249,11 @@ class RankToPosition {
  public:
   explicit RankToPosition(std::span<const uint32_t> occupied) : occupied_(occupied) {}
   uint32_t operator()(uint64_t rank) {
+    // Mostly there are fewer than two more, in no order that a processor could guess.
+    if (occupied_.size() - below_ >= 2) {
+      below_ += static_cast<size_t>(occupied_[below_] <= rank + below_);
+      below_ += static_cast<size_t>(occupied_[below_] <= rank + below_);
+    }
     while (below_ < occupied_.size() && occupied_[below_] <= rank + below_) ++below_;
     return static_cast<uint32_t>(rank + below_);
   }
@@ -250,13 +313,14 @@ std::optional<std::vector<uint32_t>> decode_positions(PositionCode code,
   }
 
   const Golomb golomb(code.golomb);
+  const GapTable table(golomb);
   BitReader reader(bytes);
   if (code.coding == PositionCoding::kTaken) {
     positions.resize(count);
     uint64_t rank = 0;
     for (uint64_t i = 0; i < count; ++i, ++rank) {
       uint64_t gap = 0;
-      if (!reader.get_gap(golomb, gap)) return std::nullopt;
+      if (!reader.get_gap(golomb, table, gap)) return std::nullopt;
       rank += gap;
       if (rank >= free) return std::nullopt;
       positions[i] = position(rank);
@@ -269,7 +333,7 @@ std::optional<std::vector<uint32_t>> decode_positions(PositionCode code,
     uint64_t rank = 0;
     for (uint64_t i = 0; i < left; ++i, ++rank) {
       uint64_t gap = 0;
-      if (!reader.get_gap(golomb, gap) || gap > count - filled) return std::nullopt;
+      if (!reader.get_gap(golomb, table, gap) || gap > count - filled) return std::nullopt;
       for (; gap > 0; --gap, ++rank) positions[filled++] = position(rank);
     }
     for (; filled < count; ++rank) positions[filled++] = position(rank);

@@ -53,6 +53,22 @@ TEST(PositionCoding, ReachesTheLastPositionOfTheLargestTensor) {
   }
 }
 
+TEST(PositionCoding, CodesOfAnyLengthComeBackOneBehindTheOther) {
+  std::mt19937_64 random(11);
+  for (const int most_bits : {1, 4, 9, 14, 20}) {
+    std::vector<uint32_t> positions;
+    uint64_t next = 0;
+    for (int i = 0; i < 3000; ++i) {
+      next += random() >> (64 - 1 - random() % static_cast<uint64_t>(most_bits));
+      positions.push_back(static_cast<uint32_t>(next++));
+    }
+    const CodedPositions coded = encode_positions(positions, {}, next + 3);
+    ASSERT_EQ(coded.code.coding,
+              next + 3 < 2 * positions.size() ? PositionCoding::kLeft : PositionCoding::kTaken);
+    EXPECT_EQ(decode_positions(coded.code, coded.bytes, positions.size(), {}, next + 3), positions);
+  }
+}
+
 TEST(PositionCoding, AllFreePlacesCostNothing) {
   const Places places = random_places(1000, 30, 100, 5);
   EXPECT_TRUE(encode_positions(places.positions, places.occupied, 1000).bytes.empty());
