@@ -62,9 +62,7 @@ void add_contenders(std::vector<Setting>& settings, std::vector<cli::Contender>&
                     const std::shared_ptr<const format::Reader>& reader, int threads, int batch) {
   runtime::SessionOptions options;
   options.threads = threads;
-  for (const graph::Dim& dim : reader->model().graphs.front().inputs.front().shape) {
-    if (!dim.symbol().empty()) options.bindings[dim.symbol()] = batch;
-  }
+  options.bindings = graph::batch_sizes(reader->model().graphs.front(), batch);
   const std::shared_ptr<runtime::Session> session =
       value_or_throw(runtime::Session::create(reader, options));
   const auto data = std::make_shared<runtime::RandomTensors>(*session);

@@ -154,6 +154,16 @@ const Constant* Model::find_constant(std::string_view constant) const {
 
 const Graph* Model::find_graph(std::string_view graph) const { return find_named(graphs, graph); }
 
+Bindings batch_sizes(const Graph& graph, int64_t batch) {
+  Bindings sizes;
+  for (const ValueInfo& input : graph.inputs) {
+    if (!input.shape.empty() && !input.shape.front().symbol().empty()) {
+      sizes[input.shape.front().symbol()] = batch;
+    }
+  }
+  return sizes;
+}
+
 Result<Bindings> usual_sizes(const Model& model) {
   Bindings sizes;
   const auto found = model.metadata.find("sizes");

@@ -171,6 +171,10 @@ using Bindings = std::map<std::string, int64_t, std::less<>>;
 /// Errors: another form, a size that is no possible dimension.
 Result<Bindings> usual_sizes(const Model& model);
 
+/// Sizes for an inference of `batch` inputs: of the leading dimension of every input of the graph
+/// that has a symbol there. Others, such as the points of a cloud, are left alone.
+Bindings batch_sizes(const Graph& graph, int64_t batch);
+
 /// Shape and type of every value in a graph, by name (parameters and constants included).
 using ValueTable = std::map<std::string, ValueInfo, std::less<>>;
 

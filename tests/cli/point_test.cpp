@@ -69,6 +69,41 @@ TEST_F(PointClouds, AreTrainedEvaluatedProfiledAndTimed) {
   EXPECT_GT(timed["peers"][0]["p50_ms"].get<double>(), 0);
 }
 
+TEST_F(PointClouds, AreServedOneByOneAndInBatchesOfWholeClouds) {
+  (void)strata_json({"init", "pointnet2-ssg-small", "--input", "1x128x3", "--level-weights",
+                     "20,60", "--width", "4", "--classes", "2", "-o", "p.strata"});
+  for (const std::string batch : {"1", "3"}) {
+    const json served = strata_json({"qos",
+                                     "p.strata",
+                                     "--threads",
+                                     "1",
+                                     "--batch",
+                                     batch,
+                                     "--seconds",
+                                     "0.2",
+                                     "--block",
+                                     "0.1",
+                                     "--warm-up",
+                                     "0.1",
+                                     "--rate",
+                                     "100",
+                                     "-q",
+                                     "--level-metrics",
+                                     "1,2",
+                                     "--policies",
+                                     "fixed-0,fixed-1",
+                                     "--built-in-co-runner",
+                                     "--workers",
+                                     "1",
+                                     "--pattern",
+                                     "off",
+                                     "--simulate",
+                                     "0"});
+    EXPECT_EQ(served["batch"], std::stoi(batch));
+    EXPECT_GT(served["policies"][0]["inferences"], 0);
+  }
+}
+
 TEST_F(PointClouds, NetworksAreMadeWithoutTraining) {
   const json made = strata_json({"init", "pointnet2-msg", "--input", "1x1024x6", "--level-weights",
                                  "5.38,13.38", "--width", "16", "-o", "m.strata"});

@@ -72,6 +72,16 @@ TEST(Graph, ShapesAsText) {
   EXPECT_EQ(to_string(Shape{}), "[]");
 }
 
+TEST(Graph, ABatchIsTheLeadingDimensionOfEveryInput) {
+  Graph graph;
+  EXPECT_TRUE(batch_sizes(graph, 8).empty());
+  graph.inputs = {{"clouds", DataType::kFloat32, Shape{"batch", "points", 6}},
+                  {"scalar", DataType::kFloat32, Shape{}},
+                  {"fixed", DataType::kFloat32, Shape{1, "width"}},
+                  {"lengths", DataType::kInt64, Shape{"sentences"}}};
+  EXPECT_EQ(batch_sizes(graph, 8), (Bindings{{"batch", 8}, {"sentences", 8}}));
+}
+
 TEST(Graph, FindsByName) {
   Model model;
   model.parameters.push_back({"w", {2, 3}, ParameterRole::kWeight, true});

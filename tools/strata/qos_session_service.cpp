@@ -57,11 +57,8 @@ std::vector<std::unique_ptr<QosService>> make_session_services(
   runtime::SessionOptions session;
   session.threads = options.threads;
   session.bindings = inputs->bindings();
-  const bool batched = session.bindings.empty();  // a graph is one request
-  for (const graph::ValueInfo& input : reader->model().graphs.front().inputs) {
-    for (const graph::Dim& dim : input.shape) {
-      if (batched && !dim.symbol().empty()) session.bindings[dim.symbol()] = options.batch;
-    }
+  if (session.bindings.empty()) {  // else it is of a graph, which is one request
+    session.bindings = graph::batch_sizes(reader->model().graphs.front(), options.batch);
   }
   std::vector<std::unique_ptr<SessionService>> services;
   for (size_t i = 0; i < options.count; ++i) {

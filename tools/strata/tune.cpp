@@ -181,7 +181,9 @@ class TuneVerb : public Verb {
       runtime::SessionOptions options;
       options.threads = threads;
       options.tuning = "off";
-      bind_batch(reader->model(), options);
+      if (batch_ > 0) {
+        options.bindings = graph::batch_sizes(reader->model().graphs.front(), batch_);
+      }
       const runtime::TuningResult result = tune(reader, options, console);
       const auto session = value_or_throw(runtime::Session::create(reader, options));
       const bool stored = is_worth_storing(result, output, session->tuning_fingerprint());
@@ -219,15 +221,6 @@ class TuneVerb : public Verb {
     const auto stored = runtime::read_tunings(output);
     if (stored.ok() && runtime::find_tuning(*stored, fingerprint, output).ok()) return false;
     return std::any_of(result.steps.begin(), result.steps.end(), runtime::changes_anything);
-  }
-
-  void bind_batch(const graph::Model& model, runtime::SessionOptions& options) const {
-    if (batch_ == 0) return;
-    for (const graph::ValueInfo& input : model.graphs.front().inputs) {
-      if (!input.shape.empty() && !input.shape.front().symbol().empty()) {
-        options.bindings[input.shape.front().symbol()] = batch_;
-      }
-    }
   }
 
   [[nodiscard]] runtime::TuningResult tune(const std::shared_ptr<const format::Reader>& reader,
