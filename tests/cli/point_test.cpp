@@ -92,11 +92,6 @@ TEST_F(PointClouds, AreServedOneByOneAndInBatchesOfWholeClouds) {
                                      "1,2",
                                      "--policies",
                                      "fixed-0,fixed-1",
-                                     "--built-in-co-runner",
-                                     "--workers",
-                                     "1",
-                                     "--pattern",
-                                     "off",
                                      "--simulate",
                                      "0"});
     EXPECT_EQ(served["batch"], std::stoi(batch));
