@@ -69,9 +69,14 @@ def main():
     for word in sys.argv[1:]:
         label, path = word.split("=", 1)
         with open(path, encoding="utf-8") as file:
-            sweep = json.load(file)["sweep"]
+            sweep = json.load(file).get("sweep")
+        if not sweep:
+            sys.exit(f"qos_table: '{path}' holds no sweep of deadlines: strata qos --replay ... --sweep ...")
         for row in sweep:
             policies = {policy["name"]: policy for policy in row["policies"]}
+            missing = [name for name in [*SHOWN, "oracle"] if name not in policies]
+            if missing:
+                sys.exit(f"qos_table: '{path}' lacks {', '.join(missing)}: name them with --policies")
             share, times = frontier(policies)
             cells = [label, f"{row['factor']:.2f}", *(cell(policies[name]) for name in SHOWN)]
             cells += [share, f"{times} times" if times else "", cell(policies["oracle"])]

@@ -21,21 +21,21 @@ struct Golomb {
   int width;        ///< b = ceil(log2 m)
   uint64_t cutoff;  ///< remainders below it take b - 1 bits
 
-  [[nodiscard]] uint64_t bits(uint32_t gap) const {
-    const int remainder_bits = width > 0 && gap % divisor < cutoff ? width - 1 : width;
-    return gap / divisor + 1 + static_cast<uint64_t>(remainder_bits);
+  struct Remainder {
+    uint64_t bits = 0;
+    int count = 0;
+  };
+  /// What follows the quotient in a gap's code.
+  [[nodiscard]] Remainder remainder(uint32_t gap) const {
+    if (width == 0) return {};
+    const uint64_t remainder = gap % divisor;
+    if (remainder < cutoff) return {remainder, width - 1};
+    const uint64_t shifted = remainder + cutoff;
+    return {shifted >> 1 | (shifted & 1) << (width - 1), width};
   }
 
-  /// Of a gap of less than 64 bits.
-  [[nodiscard]] uint64_t code(uint32_t gap) const {
-    const uint32_t ones = gap / divisor;
-    const uint64_t unary = (uint64_t{1} << ones) - 1;
-    if (width == 0) return unary;
-    const uint64_t remainder = gap % divisor;
-    if (remainder < cutoff) return unary | remainder << (ones + 1);
-    const uint64_t shifted = remainder + cutoff;
-    const uint64_t long_one = shifted >> 1 | (shifted & 1) << (width - 1);
-    return unary | long_one << (ones + 1);
+  [[nodiscard]] uint64_t bits(uint32_t gap) const {
+    return gap / divisor + 1 + static_cast<uint64_t>(remainder(gap).count);
   }
 };
 
@@ -52,7 +52,9 @@ class GapTable {
   explicit GapTable(const Golomb& golomb) {
     for (uint32_t gap = 0; gap < entries_.size() && golomb.bits(gap) <= kBits; ++gap) {
       const auto bits = static_cast<uint16_t>(golomb.bits(gap));
-      for (size_t i = golomb.code(gap); i < entries_.size(); i += size_t{1} << bits) {
+      const uint32_t ones = gap / golomb.divisor;
+      const uint64_t code = ((uint64_t{1} << ones) - 1) | golomb.remainder(gap).bits << (ones + 1);
+      for (size_t i = code; i < entries_.size(); i += size_t{1} << bits) {
         entries_[i] = {static_cast<uint16_t>(gap), bits};
       }
     }
@@ -84,15 +86,8 @@ class BitWriter {
     uint32_t ones = gap / golomb.divisor;
     for (; ones >= 32; ones -= 32) put(0xFFFFFFFF, 32);
     put((uint64_t{1} << ones) - 1, static_cast<int>(ones) + 1);
-    if (golomb.width == 0) return;
-    const uint64_t remainder = gap % golomb.divisor;
-    if (remainder < golomb.cutoff) {
-      put(remainder, golomb.width - 1);
-    } else {
-      const uint64_t shifted = remainder + golomb.cutoff;
-      put(shifted >> 1, golomb.width - 1);
-      put(shifted & 1, 1);
-    }
+    const Golomb::Remainder remainder = golomb.remainder(gap);
+    put(remainder.bits, remainder.count);
   }
 
   std::vector<uint8_t> finish() && {
