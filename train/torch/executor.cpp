@@ -142,6 +142,9 @@ at::Tensor imitate_inference(const Arguments& in, double epsilon) {
     const at::Tensor running_deviation = (in[4] + epsilon).sqrt();
     scale = ((variance + epsilon).sqrt() / running_deviation).clamp(1 / kMaxScale, kMaxScale);
     shift = ((mean - in[3]) / running_deviation).clamp(-kMaxShift, kMaxShift);
+    const at::Tensor varies = in[4] >= kConstantVariance;
+    scale = scale * varies;
+    shift = shift * varies;
   }
   return at::batch_norm(in[0], in[1] * scale, in[2] + in[1] * shift, {}, {}, /*training=*/true, 0,
                         epsilon, /*cudnn_enabled=*/false);

@@ -23,6 +23,11 @@ using LevelTensors = std::vector<at::Tensor>;
 /// The level of every node, indexed as graph::Graph::nodes.
 using Route = std::vector<uint8_t>;
 
+/// A channel whose running variance is below this is constant: what varies is rounding. Divided by
+/// epsilon's root, which makes it hundreds of times as large, whatever else reaches such a channel
+/// would drown all others. So it says nothing but its shift.
+inline constexpr double kConstantVariance = 1e-8;
+
 /// How one forward pass treats normalisation.
 struct Pass {
   bool training = false;           ///< normalise by the batch's statistics, not the running ones

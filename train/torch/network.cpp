@@ -74,6 +74,19 @@ std::vector<T> row_major(const at::Tensor& tensor) {
   return {data, data + flat.numel()};
 }
 
+void silence_constant_channels(const graph::Model& model, sparse::VectorTable& level) {
+  for (const graph::Graph& graph : model.graphs) {
+    for (const graph::Node& node : graph.nodes) {
+      if (node.op_type != "BatchNormalization") continue;
+      std::vector<float>& scale = level.at(node.inputs[1]);
+      const std::vector<float>& variance = level.at(node.inputs[4]);
+      for (size_t channel = 0; channel < scale.size(); ++channel) {
+        if (variance[channel] < kConstantVariance) scale[channel] = 0;
+      }
+    }
+  }
+}
+
 }  // namespace
 
 Network::Network(graph::Model model, int level_count, uint64_t seed, const at::Device& device,
@@ -240,6 +253,7 @@ sparse::NestedModel Network::nested() const {
     for (const size_t p : vectors_) {
       table.emplace(model_.parameters[p].name, row_major<float>(level[p]));
     }
+    silence_constant_channels(model_, table);
   }
   return nested;
 }
