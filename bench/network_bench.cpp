@@ -56,18 +56,22 @@ struct Setting {
   int threads = 1;
   int batch = 1;
   int level = 0;
+  bool whole = false;  ///< every step over the whole batch
+  int64_t parts = 1;
 };
 
 void add_contenders(std::vector<Setting>& settings, std::vector<cli::Contender>& contenders,
-                    const std::shared_ptr<const format::Reader>& reader, int threads, int batch) {
+                    const std::shared_ptr<const format::Reader>& reader, int threads, int batch,
+                    bool whole) {
   runtime::SessionOptions options;
   options.threads = threads;
+  options.whole_batch = whole;
   options.bindings = graph::batch_sizes(reader->model().graphs.front(), batch);
   const std::shared_ptr<runtime::Session> session =
       value_or_throw(runtime::Session::create(reader, options));
   const auto data = std::make_shared<runtime::RandomTensors>(*session);
   for (int level = 0; level < reader->level_count(); ++level) {
-    settings.push_back({threads, batch, level});
+    settings.push_back({threads, batch, level, whole, session->parts()});
     contenders.push_back({"",
                           [session, data, level] {
                             throw_if_error(session->run(data->inputs(), data->outputs(), level));
@@ -81,16 +85,27 @@ json measure_runs(const std::shared_ptr<const format::Reader>& reader, const Opt
   std::vector<cli::Contender> contenders;
   for (const int threads : options.threads) {
     for (const int batch : options.batches) {
-      add_contenders(settings, contenders, reader, threads, batch);
+      add_contenders(settings, contenders, reader, threads, batch, false);
+      if (batch > 1) add_contenders(settings, contenders, reader, threads, batch, true);
     }
   }
   cli::time_in_turns(contenders, {.runs = options.rounds, .progress = {}});
   json rows = json::array();
   for (size_t i = 0; i < settings.size(); ++i) {
     const double ms = median(contenders[i].ms);
+    if (settings[i].whole) {
+      for (json& other : rows) {
+        if (other["threads"] == settings[i].threads && other["batch"] == settings[i].batch &&
+            other["level"] == settings[i].level) {
+          other["times_as_fast_as_whole"] = ms / other["ms"].get<double>();
+        }
+      }
+      continue;
+    }
     json row = {{"threads", settings[i].threads},
                 {"batch", settings[i].batch},
                 {"level", settings[i].level},
+                {"parts", settings[i].parts},
                 {"ms", ms},
                 {"ms_per_input", ms / settings[i].batch}};
     for (const json& other : rows) {
@@ -151,15 +166,17 @@ void print(const json& document) {
               document["target"].get<std::string>().c_str(),
               document["model"].get<std::string>().c_str());
   std::printf(
-      "| threads | inputs | level | ms | ms per input | times as fast as the fewest threads |\n"
-      "|---:|---:|---:|---:|---:|---:|\n");
+      "| threads | inputs | in parts | level | ms | ms per input | times as fast as the fewest "
+      "threads | as the whole batch step by step |\n|---:|---:|---:|---:|---:|---:|---:|---:|\n");
+  const auto ratio = [](const json& row, const char* key) {
+    return row.contains(key) ? std::to_string(row[key].get<double>()).substr(0, 4) : std::string();
+  };
   for (const json& row : document["runs"]) {
-    std::printf("| %d | %d | %d | %.2f | %.2f | %s |\n", row["threads"].get<int>(),
-                row["batch"].get<int>(), row["level"].get<int>(), row["ms"].get<double>(),
-                row["ms_per_input"].get<double>(),
-                row.contains("times_as_fast_as_one")
-                    ? std::to_string(row["times_as_fast_as_one"].get<double>()).substr(0, 4).c_str()
-                    : "");
+    std::printf("| %d | %d | %d | %d | %.2f | %.2f | %s | %s |\n", row["threads"].get<int>(),
+                row["batch"].get<int>(), row["parts"].get<int>(), row["level"].get<int>(),
+                row["ms"].get<double>(), row["ms_per_input"].get<double>(),
+                ratio(row, "times_as_fast_as_one").c_str(),
+                ratio(row, "times_as_fast_as_whole").c_str());
   }
   std::printf("\n| threads | level | file to first answer, ms |\n|---:|---:|---:|\n");
   for (const json& row : document["first_inference"]) {

@@ -98,6 +98,8 @@ STRATA_API strata_status strata_session_create_tuned(const strata_model* model, 
 STRATA_API void strata_session_destroy(strata_session* session);
 
 STRATA_API int strata_session_level_count(const strata_session* session);
+/* Of one run, in the order in which they run. A large batch whose inputs do not depend on each
+ * other runs in parts: the steps of the first part, then those of the second, and so on. */
 STRATA_API size_t strata_session_step_count(const strata_session* session);
 STRATA_API size_t strata_session_input_count(const strata_session* session);
 STRATA_API size_t strata_session_output_count(const strata_session* session);

@@ -479,8 +479,8 @@ kernels::PanelShape product_panels(const Plan& plan, const Step& step) {
           .by_input = step.weight_by_input};
 }
 
-Result<Plan> make_plan(const graph::Model& model, const graph::Graph& graph,
-                       graph::Bindings bindings) {
+Result<graph::Bindings> bind_all(const graph::Model& model, const graph::Graph& graph,
+                                 graph::Bindings bindings) {
   STRATA_ASSIGN_OR_RETURN(const graph::Bindings usual, graph::usual_sizes(model));
   bindings.insert(usual.begin(), usual.end());
   for (const graph::ValueInfo& input : graph.inputs) {
@@ -488,6 +488,12 @@ Result<Plan> make_plan(const graph::Model& model, const graph::Graph& graph,
       if (!dim.symbol().empty()) bindings.try_emplace(dim.symbol(), 1);
     }
   }
+  return bindings;
+}
+
+Result<Plan> make_plan(const graph::Model& model, const graph::Graph& graph,
+                       const graph::Bindings& sizes) {
+  STRATA_ASSIGN_OR_RETURN(const graph::Bindings bindings, bind_all(model, graph, sizes));
   STRATA_ASSIGN_OR_RETURN(graph::ValueTable values, graph::infer_shapes(model, graph, bindings));
   Planner planner(model, graph, std::move(values));
   STRATA_ASSIGN_OR_RETURN(Plan plan, planner.make());

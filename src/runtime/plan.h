@@ -110,9 +110,14 @@ struct Plan {
 /// How the weight of a product (kGemm) with few vectors is packed.
 kernels::PanelShape product_panels(const Plan& plan, const Step& step);
 
-/// Binds symbols that `bindings` does not name to the usual sizes, or 1. Errors name the node and
-/// say which operator, attribute or shape the runtime cannot run.
+/// `bindings`, and for the symbols of the graph's inputs that it does not name the usual sizes,
+/// or 1.
+Result<graph::Bindings> bind_all(const graph::Model& model, const graph::Graph& graph,
+                                 graph::Bindings bindings);
+
+/// Binds symbols as bind_all(). Errors name the node and say which operator, attribute or shape the
+/// runtime cannot run.
 Result<Plan> make_plan(const graph::Model& model, const graph::Graph& graph,
-                       graph::Bindings bindings);
+                       const graph::Bindings& bindings);
 
 }  // namespace strata::runtime

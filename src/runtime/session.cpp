@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <optional>
@@ -15,11 +16,11 @@
 #include "kernels/dense_conv/dense_conv.h"
 #include "kernels/sparse_conv/sparse_conv.h"
 #include "kernels/target.h"
-#include "runtime/memory_plan.h"
 #include "runtime/packed_weights.h"
 #include "runtime/plan.h"
 #include "runtime/router.h"
 #include "runtime/step_runner.h"
+#include "runtime/sub_batches.h"
 
 namespace strata::runtime {
 namespace {
@@ -108,11 +109,13 @@ class PlannedSession final : public Session {
     STRATA_ASSIGN_OR_RETURN(const kernels::Target target, kernels::default_target());
     STRATA_ASSIGN_OR_RETURN(session->pool_, ThreadPool::create(options.threads));
     STRATA_ASSIGN_OR_RETURN(const graph::Graph* graph, choose_graph(model, options.graph));
-    STRATA_ASSIGN_OR_RETURN(session->plan_, make_plan(model, *graph, options.bindings));
-    STRATA_ASSIGN_OR_RETURN(
-        session->memory_,
-        plan_memory(session->plan_, kernels::sparse_conv_kernel(target).tile_blocks,
-                    options.threads));
+    STRATA_ASSIGN_OR_RETURN(SubBatches parts,
+                            plan_sub_batches(model, *graph, options.bindings,
+                                             kernels::sparse_conv_kernel(target).tile_blocks,
+                                             options.threads, options.whole_batch));
+    session->plan_ = std::move(parts.plan);
+    session->memory_ = std::move(parts.memory);
+    session->parts_ = parts.count;
     STRATA_ASSIGN_OR_RETURN(StepRunner runner, StepRunner::create(session->plan_, session->memory_,
                                                                   target, options.threads));
     session->runner_.emplace(std::move(runner));
@@ -123,8 +126,9 @@ class PlannedSession final : public Session {
     session->tuning_source_ = options.tuning;
     session->tuning_ = options.tuning_trial;
     STRATA_RETURN_IF_ERROR(session->check_tuning(session->tuning_));
-    session->router_.emplace(session->plan_.steps.size());
-    session->levels_.resize(session->plan_.steps.size());
+    const size_t steps = static_cast<size_t>(parts.count) * session->plan_.steps.size();
+    session->router_.emplace(steps);
+    session->levels_.resize(steps);
     session->input_data_.resize(session->plan_.inputs.size());
     session->output_data_.resize(session->plan_.outputs.size());
     return session;
@@ -148,6 +152,7 @@ class PlannedSession final : public Session {
     return plan_.output_infos;
   }
   [[nodiscard]] const std::vector<StepInfo>& steps() const override { return steps_; }
+  [[nodiscard]] int64_t parts() const override { return parts_; }
   [[nodiscard]] int level_count() const override { return level_count_; }
   [[nodiscard]] int threads() const override { return pool_->threads(); }
 
@@ -178,30 +183,26 @@ class PlannedSession final : public Session {
     // First of all: what run() does before its first step is a part of its time.
     const int64_t called = clock_.now_ns();
     STRATA_RETURN_IF_ERROR(router_->begin(options, level_count_, called));
-    STRATA_RETURN_IF_ERROR(check_data(inputs, outputs));
-    const Buffers buffers = bind(inputs, outputs);
-    for (size_t i = 0; i < plan_.steps.size(); ++i) {
+    STRATA_RETURN_IF_ERROR(accept(inputs, outputs));
+    for (size_t i = 0; i < steps_.size(); ++i) {
       const Router::Next next = router_->choose(i);
       if (next != Router::Next::kRun) return router_->finish(next, clock_.now_ns());
-      STRATA_RETURN_IF_ERROR(run_step(i, router_->level(), buffers));
+      STRATA_RETURN_IF_ERROR(run_step(i, router_->level(), inputs, outputs));
       router_->after_step(i, clock_.now_ns());
     }
-    for (size_t i = 0; i < outputs.size(); ++i) runner_->copy_output(i, buffers);
     return router_->finish(Router::Next::kRun, clock_.now_ns());
   }
 
   Status run_guided(std::span<const InputView> inputs, std::span<const OutputView> outputs,
                     StepGuide& guide) override {
-    STRATA_RETURN_IF_ERROR(check_data(inputs, outputs));
-    const Buffers buffers = bind(inputs, outputs);
-    for (size_t i = 0; i < plan_.steps.size(); ++i) {
+    STRATA_RETURN_IF_ERROR(accept(inputs, outputs));
+    for (size_t i = 0; i < steps_.size(); ++i) {
       const int level = guide.choose(i);
       if (level < 0) return cancelled("the guide ended the inference");
       STRATA_RETURN_IF_ERROR(check_level(level));
-      STRATA_RETURN_IF_ERROR(run_step(i, level, buffers));
+      STRATA_RETURN_IF_ERROR(run_step(i, level, inputs, outputs));
       guide.after_step(i, clock_.now_ns());
     }
-    for (size_t i = 0; i < outputs.size(); ++i) runner_->copy_output(i, buffers);
     return {};
   }
 
@@ -215,6 +216,7 @@ class PlannedSession final : public Session {
   [[nodiscard]] ProfileFingerprint fingerprint() const override {
     std::string sizes;  // of everything that the time of a step depends on, weights excepted
     for (const Step& step : plan_.steps) sizes += step.name + ' ' + describe_sizes(step) + '\n';
+    if (parts_ > 1) sizes += std::to_string(parts_) + " parts";
     ProfileFingerprint fingerprint;
     fingerprint.model = reader_ == nullptr ? 0 : reader_->identity();
     fingerprint.graph = checksum_of(sizes);
@@ -280,7 +282,7 @@ class PlannedSession final : public Session {
     std::swap(weights_, spare_weights_);
     std::swap(tuning_, spare_tuning_);
     for (size_t i = 0; i < steps_.size(); ++i) {
-      steps_[i].first_dense_level = weights_[i].first_dense_level();
+      steps_[i].first_dense_level = weights_[i % weights_.size()].first_dense_level();
     }
   }
 
@@ -338,6 +340,8 @@ class PlannedSession final : public Session {
       }
       steps_.push_back(std::move(info));
     }
+    const std::vector<StepInfo> part = steps_;
+    for (int64_t i = 1; i < parts_; ++i) steps_.insert(steps_.end(), part.begin(), part.end());
   }
 
   /// What the tuning is looked up by: everything that its times depend on, densities within a
@@ -414,18 +418,18 @@ class PlannedSession final : public Session {
   }
 
   template <typename View>
-  [[nodiscard]] static Status check_view(const char* what, const graph::ValueInfo& info,
-                                         const PlanTensor& tensor, const View& view) {
+  [[nodiscard]] Status check_view(const char* what, const graph::ValueInfo& info,
+                                  const PlanTensor& tensor, const View& view) const {
     if (view.type != info.type) {
       return invalid_argument(std::string(what) + " '" + info.name + "' has elements of type " +
                               std::string(graph::to_string(view.type)) + ", the graph's are " +
                               std::string(graph::to_string(info.type)));
     }
-    if (view.elements == static_cast<size_t>(tensor.elements())) return {};
+    const int64_t elements = parts_ * tensor.elements();
+    if (view.elements == static_cast<size_t>(elements)) return {};
     return invalid_argument(std::string(what) + " '" + info.name + "' has " +
                             std::to_string(view.elements) + " elements, its shape " +
-                            graph::to_string(info.shape) + " has " +
-                            std::to_string(tensor.elements()));
+                            graph::to_string(info.shape) + " has " + std::to_string(elements));
   }
 
   [[nodiscard]] Result<std::string> place_of_profile(const std::string& path) const {
@@ -455,46 +459,77 @@ class PlannedSession final : public Session {
     return {};
   }
 
+  /// Checks what the caller passes. A graph without a single step is done with it.
+  Status accept(std::span<const InputView> inputs, std::span<const OutputView> outputs) {
+    STRATA_RETURN_IF_ERROR(check_data(inputs, outputs));
+    if (!steps_.empty()) return {};
+    buffers_ = buffers_of(0, inputs, outputs);
+    hand_over();
+    return {};
+  }
+
   [[nodiscard]] Status check_levels(std::span<const uint8_t> levels) const {
-    STRATA_RETURN_IF_ERROR(check_count("step levels", levels.size(), plan_.steps.size()));
+    STRATA_RETURN_IF_ERROR(check_count("step levels", levels.size(), steps_.size()));
     for (const uint8_t level : levels) STRATA_RETURN_IF_ERROR(check_level(level));
     return {};
   }
 
-  Buffers bind(std::span<const InputView> inputs, std::span<const OutputView> outputs) {
-    for (size_t i = 0; i < inputs.size(); ++i) input_data_[i] = inputs[i].data;
-    for (size_t i = 0; i < outputs.size(); ++i) output_data_[i] = outputs[i].data;
+  /// Where part `part` of the batch lies.
+  Buffers buffers_of(int64_t part, std::span<const InputView> inputs,
+                     std::span<const OutputView> outputs) {
+    const auto offset = [&](int tensor) {
+      const PlanTensor& info = plan_.tensors[static_cast<size_t>(tensor)];
+      return static_cast<size_t>(part * info.elements()) * graph::element_size(info.type);
+    };
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      input_data_[i] = static_cast<const std::byte*>(inputs[i].data) + offset(plan_.inputs[i]);
+    }
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      output_data_[i] = static_cast<std::byte*>(outputs[i].data) + offset(plan_.outputs[i]);
+    }
     return {input_data_, output_data_};
   }
 
-  Status run_step(size_t step, int level, const Buffers& buffers) {
-    return runner_->run(step, weights_[step], level, buffers, *pool_);
+  /// Step `step` of steps_. The last one of a part hands its outputs over.
+  Status run_step(size_t step, int level, std::span<const InputView> inputs,
+                  std::span<const OutputView> outputs) {
+    const size_t count = plan_.steps.size();
+    const size_t of_part = step % count;
+    if (of_part == 0) {
+      buffers_ = buffers_of(static_cast<int64_t>(step / count), inputs, outputs);
+    }
+    STRATA_RETURN_IF_ERROR(runner_->run(of_part, weights_[of_part], level, buffers_, *pool_));
+    if (of_part + 1 == count) hand_over();
+    return {};
+  }
+
+  void hand_over() {
+    for (size_t i = 0; i < output_data_.size(); ++i) runner_->copy_output(i, buffers_);
   }
 
   Status execute(std::span<const InputView> inputs, std::span<const OutputView> outputs,
                  std::span<const uint8_t> levels, int64_t* step_ns) {
-    STRATA_RETURN_IF_ERROR(check_data(inputs, outputs));
+    STRATA_RETURN_IF_ERROR(accept(inputs, outputs));
     STRATA_RETURN_IF_ERROR(check_levels(levels));
-    const Buffers buffers = bind(inputs, outputs);
     int64_t before = step_ns == nullptr ? 0 : clock_.now_ns();
-    for (size_t i = 0; i < plan_.steps.size(); ++i) {
-      STRATA_RETURN_IF_ERROR(run_step(i, levels[i], buffers));
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      STRATA_RETURN_IF_ERROR(run_step(i, levels[i], inputs, outputs));
       if (step_ns != nullptr) {
         const int64_t now = clock_.now_ns();
         step_ns[i] = now - before;
         before = now;
       }
     }
-    for (size_t i = 0; i < outputs.size(); ++i) runner_->copy_output(i, buffers);
     return {};
   }
 
   std::shared_ptr<const format::Reader> reader_;  ///< null for a model in memory
   int loadable_levels_ = 0;
-  Plan plan_;
+  Plan plan_;  ///< of one part of the batch
   MemoryPlan memory_;
-  std::vector<PackedWeights> weights_;  ///< [step]
-  std::vector<StepInfo> steps_;
+  int64_t parts_ = 1;
+  std::vector<PackedWeights> weights_;  ///< [step of a part]
+  std::vector<StepInfo> steps_;         ///< of all parts
   int level_count_ = 0;
   std::unique_ptr<ThreadPool> pool_;
   std::optional<StepRunner> runner_;
@@ -511,6 +546,7 @@ class PlannedSession final : public Session {
   std::vector<uint8_t> levels_;  ///< of run() at one level
   std::vector<const void*> input_data_;
   std::vector<void*> output_data_;
+  Buffers buffers_;  ///< of the part at hand
 };
 
 }  // namespace

@@ -35,10 +35,13 @@ struct SessionOptions {
   /// Density from which on a level of a layer runs with a dense kernel: 0 always, above 1 never.
   /// None: from where the dense kernel is faster, which is what to use but for measurements.
   std::optional<double> dense_from = {};
+  /// Run every step over the whole batch, as is done anyway where that is faster or inputs depend
+  /// on each other. For measurements.
+  bool whole_batch = false;
   /// A file that 'strata tune' wrote, or "off". Empty: what the environment variable STRATA_TUNING
   /// says in the same way, or the file beside the model, if there is one and it fits.
   std::string tuning = {};
-  /// One per step: to be used instead of any file, as by the tuner. Empty: none.
+  /// One per step of a part: to be used instead of any file, as by the tuner. Empty: none.
   Tuning tuning_trial = {};
 };
 
@@ -130,7 +133,11 @@ class Session {
   /// With every symbol bound; [i] matches the graph's inputs and outputs.
   [[nodiscard]] virtual const std::vector<graph::ValueInfo>& inputs() const = 0;
   [[nodiscard]] virtual const std::vector<graph::ValueInfo>& outputs() const = 0;
+  /// In the order in which they run. Where the inputs of a batch do not depend on each other, the
+  /// batch may be run in parts, one after another; the steps are then those of the first part, of
+  /// the second and so on, equally many of each.
   [[nodiscard]] virtual const std::vector<StepInfo>& steps() const = 0;
+  [[nodiscard]] virtual int64_t parts() const = 0;    ///< that a batch is run in; mostly 1
   [[nodiscard]] virtual int level_count() const = 0;  ///< loaded now
   [[nodiscard]] virtual int threads() const = 0;
 
@@ -179,12 +186,13 @@ class Session {
 
   /// What a stored tuning must have been found with to serve this session.
   [[nodiscard]] virtual const TuningFingerprint& tuning_fingerprint() const = 0;
-  /// [step], in use since the session was made; empty: everything is as the rules say.
+  /// [step of a part], in use since the session was made; empty: everything is as the rules say.
   [[nodiscard]] virtual const Tuning& tuning() const = 0;
   /// Why the file beside the model is not used, one sentence; empty: it is, or there is none.
   [[nodiscard]] virtual const std::string& tuning_note() const = 0;
+  /// [step of a part]
   [[nodiscard]] virtual std::vector<StepPacking> packing() const = 0;
-  /// For the tuner: packs the weights a second time, as `tuning` (one per step) says;
+  /// For the tuner: packs the weights a second time, as `tuning` (one per step of a part) says;
   /// swap_tuning() then exchanges them with those in use, without which memory() and packing() do.
   /// Errors: a session from a model in memory, another number of steps, no memory.
   virtual Status prepare_tuning(const Tuning& tuning) = 0;

@@ -73,7 +73,8 @@ class Tuner {
 
   Result<TuningResult> run() {
     STRATA_ASSIGN_OR_RETURN(session_, Session::create(reader_, session_options_));
-    steps_ = session_->steps().size();
+    steps_ = session_->packing().size();
+    ns_.resize(session_->steps().size());
     levels_ = static_cast<size_t>(session_->level_count());
     best_.assign(steps_, StepTuning{std::vector<LevelTuning>(levels_), 0, -1});
     champion_.packing = session_->packing();
@@ -121,9 +122,13 @@ class Tuner {
     return {};
   }
 
+  /// Parts of a batch are added up.
   Status run_once(size_t level, std::span<int64_t> step_ns) {
-    const std::vector<uint8_t> route(steps_, static_cast<uint8_t>(level));
-    return session_->run_timed(data_->inputs(), data_->outputs(), route, step_ns);
+    const std::vector<uint8_t> route(ns_.size(), static_cast<uint8_t>(level));
+    STRATA_RETURN_IF_ERROR(session_->run_timed(data_->inputs(), data_->outputs(), route, ns_));
+    std::fill(step_ns.begin(), step_ns.end(), 0);
+    for (size_t i = 0; i < ns_.size(); ++i) step_ns[i % steps_] += ns_[i];
+    return {};
   }
 
   Status choose_rounds() {
@@ -388,7 +393,8 @@ class Tuner {
   TuningResult result_;
   std::unique_ptr<Session> session_;  ///< runs best_
   std::optional<RandomTensors> data_;
-  size_t steps_ = 0;
+  std::vector<int64_t> ns_;  ///< [step of the session]
+  size_t steps_ = 0;         ///< of a part
   size_t levels_ = 0;
   double most_bytes_ = 0;
   std::vector<Trial> trials_;

@@ -1,5 +1,8 @@
 #include "tools/strata/accuracy_table.h"
 
+#include <set>
+#include <utility>
+
 #include "tools/strata/evaluation.h"
 #include "train/data/file.h"
 #include "train/error.h"
@@ -72,6 +75,32 @@ route::AccuracyTable stated_accuracy(const std::vector<double>& metrics, int lev
   }
   route::AccuracyTable table;
   table.levels = metrics;
+  return table;
+}
+
+route::AccuracyTable accuracy_of_parts(const route::AccuracyTable& single, int64_t parts,
+                                       int64_t steps) {
+  route::AccuracyTable table;
+  table.levels = single.levels;
+  std::set<std::pair<int, int>> known;  // (from, to) whose change between two parts is in the table
+  const auto add = [&](int64_t part, const route::SwitchPoint& point, double within) {
+    const double upper = single.levels[static_cast<size_t>(point.from)];
+    const double lower = single.levels[static_cast<size_t>(point.to)];
+    const auto before = static_cast<double>(part);
+    const auto behind = static_cast<double>(parts - 1 - part);
+    table.switch_points.push_back(
+        {static_cast<int>(part * steps) + point.step, point.from, point.to,
+         (before * upper + within + behind * lower) / static_cast<double>(parts)});
+  };
+  for (const route::SwitchPoint& point : single.switch_points) {
+    const bool first = known.emplace(point.from, point.to).second;
+    for (int64_t part = 0; part < parts; ++part) {
+      add(part, point, point.metric);
+      if (first && part > 0) {
+        add(part, {0, point.from, point.to, 0}, single.levels[static_cast<size_t>(point.to)]);
+      }
+    }
+  }
   return table;
 }
 

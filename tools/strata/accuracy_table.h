@@ -26,4 +26,10 @@ route::AccuracyTable measure_accuracy(const Console& console,
 /// The user's figures, one per level. Throws Error: another number of levels, not finite.
 route::AccuracyTable stated_accuracy(const std::vector<double>& metrics, int level_count);
 
+/// The table of a session that runs a batch in `parts` of `steps` steps each, out of the table of a
+/// single input: where a route changes its level, the parts before have had the upper one, those
+/// behind will have the lower one.
+route::AccuracyTable accuracy_of_parts(const route::AccuracyTable& single, int64_t parts,
+                                       int64_t steps);
+
 }  // namespace strata::cli

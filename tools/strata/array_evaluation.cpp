@@ -24,6 +24,7 @@ class ArrayEvaluator final : public Evaluator {
         top_(reader->level_count() - 1) {
     runtime::SessionOptions session;
     session.bindings = bindings_of(reader->model().graphs.front(), *samples_);
+    session.whole_batch = true;  // a sample is one inference, and a step of it one switch point
     const auto make = [&] {
       return std::make_unique<SessionBuffers>(
           value_or_throw(runtime::Session::create(reader, session)));

@@ -2,6 +2,7 @@
 
 #include "runtime/profile_measurement.h"
 #include "runtime/session.h"
+#include "tools/strata/accuracy_table.h"
 #include "tools/strata/late_progress.h"
 #include "tools/strata/qos_service.h"
 #include "tools/strata/timed_inputs.h"
@@ -25,6 +26,8 @@ class SessionService final : public QosService {
     return session_->run(tensors_.inputs(), tensors_.outputs(), options);
   }
   [[nodiscard]] const runtime::RunReport& last_run() const override { return session_->last_run(); }
+
+  [[nodiscard]] const runtime::Session& session() const { return *session_; }
 
   route::ProfileTable measure(const Console& console) {
     LateProgress progress("profile", "rounds", console);
@@ -66,7 +69,9 @@ std::vector<std::unique_ptr<QosService>> make_session_services(
         inputs, value_or_throw(runtime::Session::create(reader, session))));
   }
   recording.profile = services.front()->measure(console);
-  recording.profile.accuracy = accuracy;
+  const runtime::Session& first = services.front()->session();
+  recording.profile.accuracy = accuracy_of_parts(
+      accuracy, first.parts(), static_cast<int64_t>(first.steps().size()) / first.parts());
   for (const auto& service : services) service->set_profile(recording.profile);
   return {std::make_move_iterator(services.begin()), std::make_move_iterator(services.end())};
 }
