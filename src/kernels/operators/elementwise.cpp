@@ -92,12 +92,10 @@ float floor_of(float x) { return std::floor(x); }
 float log_of(float x) { return std::log(x); }
 float reciprocal_of(float x) { return 1 / x; }
 float round_of(float x) { return std::nearbyint(x); }  // halves to even
-float sigmoid_of(float x) { return 1 / (1 + std::exp(-x)); }
 float sin_of(float x) { return std::sin(x); }
 float softplus_of(float x) { return std::max(x, 0.0F) + std::log1p(std::exp(-std::fabs(x))); }
 float softsign_of(float x) { return x / (1 + std::fabs(x)); }
 float sqrt_of(float x) { return std::sqrt(x); }
-float tanh_of(float x) { return std::tanh(x); }
 
 MadeOperator make_selu(const OperatorSite& site) {
   STRATA_RETURN_IF_ERROR(require_float(site));
@@ -245,13 +243,11 @@ std::span<const OperatorEntry> elementwise_kernels() {
       OperatorEntry{"", "Reciprocal", make_float<reciprocal_of>},
       OperatorEntry{"", "Round", make_float<round_of>},
       OperatorEntry{"", "Selu", make_selu},
-      OperatorEntry{"", "Sigmoid", make_float<sigmoid_of>},
       OperatorEntry{"", "Sign", make_number<Signum>},
       OperatorEntry{"", "Sin", make_float<sin_of>},
       OperatorEntry{"", "Softplus", make_float<softplus_of>},
       OperatorEntry{"", "Softsign", make_float<softsign_of>},
       OperatorEntry{"", "Sqrt", make_float<sqrt_of>},
-      OperatorEntry{"", "Tanh", make_float<tanh_of>},
       OperatorEntry{"", "ThresholdedRelu", make_thresholded_relu},
   };
   return kEntries;

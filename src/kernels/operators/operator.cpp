@@ -6,9 +6,9 @@ namespace strata::kernels {
 
 Result<std::shared_ptr<const OperatorKernel>> make_operator(const OperatorSite& site) {
   for (const auto set :
-       {arithmetic_kernels(), elementwise_kernels(), graph_attention_kernels(), layout_kernels(),
-        matrix_kernels(), normalisation_kernels(), point_set_kernels(), recurrent_kernels(),
-        reduction_kernels(), selection_kernels()}) {
+       {activation_kernels(), arithmetic_kernels(), elementwise_kernels(),
+        graph_attention_kernels(), layout_kernels(), matrix_kernels(), normalisation_kernels(),
+        point_set_kernels(), recurrent_kernels(), reduction_kernels(), selection_kernels()}) {
     for (const OperatorEntry& entry : set) {
       if (entry.domain == site.node.domain && entry.op_type == site.node.op_type) {
         return entry.make(site);

@@ -85,6 +85,7 @@ struct OperatorEntry {
 };
 
 /// The sets that make up the table.
+std::span<const OperatorEntry> activation_kernels();
 std::span<const OperatorEntry> arithmetic_kernels();
 std::span<const OperatorEntry> elementwise_kernels();
 std::span<const OperatorEntry> graph_attention_kernels();
