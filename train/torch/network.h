@@ -86,9 +86,10 @@ class Network {
   [[nodiscard]] at::Tensor weight_gradient(size_t parameter, int whole_level) const;
   void clear_gradients();
 
-  /// Masks in, increments out, normalisation not yet folded. The scale of a channel that is constant
-  /// at a level is 0 there, which changes nothing at that level, and protects it from what other
-  /// levels send through that channel when a route changes between them (see kConstantVariance).
+  /// Masks in, increments out, normalisation not yet folded. The scale of a channel that is
+  /// constant at a level is 0 there, which changes nothing at that level, and protects it from what
+  /// other levels send through that channel when a route changes between them (see
+  /// kConstantVariance).
   [[nodiscard]] sparse::NestedModel nested() const;
 
   void visit(const StateVisitor& visitor);
