@@ -14,7 +14,7 @@ using graph::Node;
 
 /// What the tensors of a part may take: what a process can count on of a last-level cache. Smaller
 /// parts are no faster, and threads share less work per step (see docs/kernels.md).
-constexpr int64_t kCacheFloats = (8 * 1024 * 1024) / sizeof(float);
+constexpr int64_t kCacheFloats = int64_t{8} * 1024 * 1024 / static_cast<int64_t>(sizeof(float));
 /// Every step of every part is a route point. More of them serve no deadline and cost memory.
 constexpr int64_t kMostParts = 32;
 /// Share of the multiply-adds that products with single vectors may have.
