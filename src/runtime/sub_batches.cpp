@@ -156,17 +156,6 @@ class Independence {
   int64_t batch_;
 };
 
-/// The symbol that leads every input of the graph; empty if there is none.
-std::string batch_symbol(const graph::Graph& graph) {
-  std::string symbol;
-  for (const graph::ValueInfo& input : graph.inputs) {
-    if (input.shape.empty() || input.shape.front().symbol().empty()) return {};
-    if (symbol.empty()) symbol = input.shape.front().symbol();
-    if (input.shape.front().symbol() != symbol) return {};
-  }
-  return symbol;
-}
-
 /// Whether the inputs of a batch had better share what is read of the weights.
 bool shares_weights(const Plan& one) {
   double vectors = 0;
@@ -216,7 +205,9 @@ Result<SubBatches> plan_sub_batches(const graph::Model& model, const graph::Grap
   SubBatches all;
   STRATA_ASSIGN_OR_RETURN(all.plan, make_plan(model, graph, bindings));
   STRATA_ASSIGN_OR_RETURN(all.memory, plan_memory(all.plan, max_tile_blocks, threads));
-  const std::string symbol = batch_symbol(graph);
+  const graph::Bindings leading = graph::batch_sizes(graph, 1);
+  if (leading.size() != 1) return all;
+  const std::string& symbol = leading.begin()->first;
   const auto bound = bindings.find(symbol);
   const int64_t batch = bound == bindings.end() ? 1 : bound->second;
   if (whole || batch < 2 || all.memory.arena_floats <= kCacheFloats) return all;

@@ -9,6 +9,7 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/dispatch-inl.h"
+#include "kernels/vector_loop-inl.h"
 // After Highway, which it needs.
 #include "hwy/contrib/math/math-inl.h"
 
@@ -18,24 +19,6 @@ namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 #if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
-
-constexpr size_t kMostLanes = HWY_MAX_BYTES / sizeof(float);
-
-/// Covers 0..width-1 by chunks of kLanes or fewer and calls body(tag, offset) for each.
-template <size_t kLanes, typename Body>
-HWY_INLINE void for_chunks(int64_t width, int64_t offset, const Body& body) {
-  const hn::CappedTag<float, kLanes> d;
-  constexpr auto kStep = static_cast<int64_t>(kLanes);
-  for (; offset + kStep <= width; offset += kStep) body(d, offset);
-  if constexpr (kLanes > 1) {
-    if (offset < width) for_chunks<kLanes / 2>(width, offset, body);
-  }
-}
-
-template <typename Body>
-HWY_INLINE void for_chunks(int64_t width, const Body& body) {
-  for_chunks<kMostLanes>(width, 0, body);
-}
 
 /// Four vectors of a row at once, so that an entry's column and value are read once for them.
 HWY_INLINE int64_t sparse_product_by_four(const SparseProductArguments& a, int64_t row) {
@@ -71,8 +54,7 @@ void sparse_product(const SparseProductArguments& a, int64_t begin, int64_t end)
     const int32_t first = a.rows.row_begins[row];
     const int32_t last = a.rows.row_begins[row + 1];
     const int64_t done = sparse_product_by_four(a, row);
-    for_chunks(a.width - done, [&](auto d, int64_t chunk) HWY_ATTR {
-      const int64_t offset = done + chunk;
+    for_vectors(done, a.width, [&](auto d, int64_t offset) HWY_ATTR {
       auto sum = hn::Zero(d);
       for (int32_t e = first; e < last; ++e) {
         sum = hn::MulAdd(hn::Set(d, a.values[e]),
@@ -88,7 +70,7 @@ void head_scores(const HeadScoresArguments& a, int64_t begin, int64_t end) {
     const float* const input = a.input + i * a.size;
     const float* const weight = a.weight + i % a.heads * a.size;
     float total = 0;
-    for_chunks(a.size, [&](auto d, int64_t k) HWY_ATTR {
+    for_vectors(0, a.size, [&](auto d, int64_t k) HWY_ATTR {
       total += hn::GetLane(
           hn::SumOfLanes(d, hn::Mul(hn::LoadU(d, input + k), hn::LoadU(d, weight + k))));
     });
@@ -100,7 +82,7 @@ void edge_softmax(const EdgeSoftmaxArguments& a, int64_t begin, int64_t end) {
   for (int64_t i = begin; i < end; ++i) {
     const int32_t first = a.edges.row_begins[i];
     const int32_t last = a.edges.row_begins[i + 1];
-    for_chunks(a.heads, [&](auto d, int64_t h) HWY_ATTR {
+    for_vectors(0, a.heads, [&](auto d, int64_t h) HWY_ATTR {
       const auto target = hn::LoadU(d, a.target + i * a.heads + h);
       const auto slope = hn::Set(d, a.slope);
       auto largest = hn::Set(d, -hwy::HighestValue<float>());
@@ -133,7 +115,7 @@ void edge_sum(const EdgeSumArguments& a, int64_t begin, int64_t end) {
     const int32_t first = a.edges.row_begins[i];
     const int32_t last = a.edges.row_begins[i + 1];
     for (int64_t h = 0; h < a.heads; ++h) {
-      for_chunks(a.size, [&](auto d, int64_t k) HWY_ATTR {
+      for_vectors(0, a.size, [&](auto d, int64_t k) HWY_ATTR {
         const int64_t offset = h * a.size + k;
         auto sum = hn::Zero(d);
         for (int32_t e = first; e < last; ++e) {
@@ -147,8 +129,7 @@ void edge_sum(const EdgeSumArguments& a, int64_t begin, int64_t end) {
 }
 
 void elu(const EluArguments& a, int64_t begin, int64_t end) {
-  for_chunks(end - begin, [&](auto d, int64_t chunk) HWY_ATTR {
-    const int64_t i = begin + chunk;
+  for_vectors(begin, end, [&](auto d, int64_t i) HWY_ATTR {
     const auto x = hn::LoadU(d, a.input + i);
     // Where it is not chosen the exponential may not overflow either.
     const auto below = hn::Mul(hn::Set(d, a.alpha), hn::Expm1(d, hn::Min(x, hn::Zero(d))));
