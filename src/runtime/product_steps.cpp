@@ -30,16 +30,21 @@ void transpose(const float* from, int64_t from_stride, int64_t rows, int64_t col
   }
 }
 
+/// Into how many ranges of rows a tile may be cut: every range brings the input of its groups to
+/// the first-level cache anew, for which it should use it so many times.
+int64_t most_ranges(int64_t groups, int64_t taps, int64_t planes) {
+  constexpr int64_t kLeastUses = 8;
+  return groups * std::max<int64_t>(1, taps / (planes * kLeastUses));
+}
+
 }  // namespace
 
 template <typename Body>
-void StepRunner::for_tiles(const PlaneLayout& out, int64_t tile_blocks, int64_t rows,
+void StepRunner::for_tiles(const PlaneLayout& out, int64_t tile_blocks, int64_t rows, int64_t most,
                            ThreadPool& pool, const Body& body) {
   const int64_t blocks = out.blocks();
   const int64_t tiles = divide_up(blocks, tile_blocks);
-  const int64_t wanted =
-      pool.threads() == 1 ? 1 : divide_up(kTasksPerThread * pool.threads(), out.batch * tiles);
-  const int64_t range = divide_up(rows, std::min(wanted, rows));
+  const int64_t range = rows_of_task(out.batch * tiles, rows, most, pool.threads());
   const int64_t ranges = divide_up(rows, range);
   for_own_tasks(pool, cursors_, out.batch * tiles * ranges, [&](int task, int /*thread*/) {
     const int64_t begin = task % ranges * range;
@@ -100,7 +105,8 @@ void StepRunner::run_conv(size_t index, const PackedWeights& weights, int level,
     const DenseWeights& dense = weights.dense();
     const float* const matrix = dense.level(level);
     const int64_t panels = dense.panels_per_group();
-    for_tiles(out, balanced(out.blocks(), dense_.tile_blocks), step.group * panels, pool,
+    for_tiles(out, balanced(out.blocks(), dense_.tile_blocks), step.group * panels,
+              step.group * panels, pool,
               [&](int64_t image, int64_t begin, int64_t end, int64_t block, int64_t block_end) {
                 for (int64_t group = begin / panels; group * panels < end; ++group) {
                   const int64_t first = std::max(begin - group * panels, int64_t{0});
@@ -120,7 +126,8 @@ void StepRunner::run_conv(size_t index, const PackedWeights& weights, int level,
   }
   const TapWeights& taps = weights.taps();
   for_tiles(
-      out, taps.tile_blocks(level), out.channels, pool,
+      out, taps.tile_blocks(level), out.channels,
+      most_ranges(step.group, weights.nonzeros(level), in.channels), pool,
       [&](int64_t image, int64_t row_begin, int64_t row_end, int64_t block, int64_t block_end) {
         kernels::SparseConvArguments arguments = sparse_arguments(tiling);
         describe(arguments, image, 0);

@@ -82,9 +82,9 @@ class StepRunner {
 
   /// Cuts a convolution into tasks of rows (or panels of them) over a tile of blocks and calls
   /// body(image, begin, end, block, block_end). The tasks of a tile follow each other, so that its
-  /// input stays in the cache.
+  /// input stays in the cache; there are at most `most` of them where that occupies all threads.
   template <typename Body>
-  void for_tiles(const kernels::PlaneLayout& out, int64_t tile_blocks, int64_t rows,
+  void for_tiles(const kernels::PlaneLayout& out, int64_t tile_blocks, int64_t rows, int64_t most,
                  ThreadPool& pool, const Body& body);
   /// Scale, shift and activation of a step, for the outputs that begin at row `row`.
   static void describe_output(kernels::ConvOutput& out, const Step& step,

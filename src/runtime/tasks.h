@@ -28,6 +28,16 @@ constexpr int64_t balanced(int64_t total, int64_t largest) {
   return divide_up(total, divide_up(total, largest));
 }
 
+/// How many of its `rows` a task of one of `tiles` computes. A tile is cut into at most `most`
+/// tasks, but for tasks that every thread gets as many of.
+constexpr int64_t rows_of_task(int64_t tiles, int64_t rows, int64_t most, int threads) {
+  if (threads == 1) return rows;
+  const int64_t wanted = std::min(divide_up(kTasksPerThread * threads, tiles), rows);
+  int64_t tasks = std::clamp<int64_t>(most, 1, wanted);
+  while (tasks < wanted && tiles * tasks % threads != 0) ++tasks;
+  return divide_up(rows, tasks);
+}
+
 /// Calls body(task, thread) for every task once. Every thread first takes the tasks of its own
 /// part, in their order, then helps the others: so what a thread wrote in one step is mostly what
 /// it reads in the next, from its own cache, and still nobody waits long.

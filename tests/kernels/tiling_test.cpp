@@ -148,6 +148,18 @@ TEST(Tiling, SlicesOfFewTapsAreDeeper) {
   EXPECT_LT(slices({0, 2048}), slices({2048}));
 }
 
+TEST(Tiling, SlicesForASmallCacheAreFlatter) {
+  const ConvTiling tiling = plan_tiling(square(1, 1, 56), 56, 16);
+  const auto slices = [&](double taps, int64_t cache_kib) {
+    return slice_planes(tiling, 2048, 3136, std::vector<double>{taps}, cache_kib << 10).size() - 1;
+  };
+  EXPECT_GT(slices(2048, 32), slices(2048, 48));
+  EXPECT_GT(slices(600, 32), slices(600, 48));
+  EXPECT_EQ(slices(0, 32), slices(0, 48));  // as deep as slices may be
+  EXPECT_GE(first_level_cache_bytes(), 32 << 10);
+  EXPECT_LE(first_level_cache_bytes(), 64 << 10);
+}
+
 TEST(Tiling, OfResNetNeedsNoSpareBlock) {
   for (const int64_t size : {56, 28, 14, 7}) {
     const ConvGeometry geometry = square(3, 1, size);

@@ -205,6 +205,18 @@ HWY_INLINE void add_up(V* sum) {
   }
 }
 
+/// What a row adds to its sums is too far away, row by row, for the processor to see it come.
+template <int64_t kVectors>
+HWY_INLINE void prefetch_row(const SparseConvArguments& arguments, int64_t row, int64_t pixel) {
+  const float* output = arguments.output + row * arguments.output_stride + pixel;
+  STRATA_UNROLL
+  for (int64_t i = 0; i < kVectors; i += kVectorsPerBlock) hwy::Prefetch(output + i * kLanes);
+  if (!arguments.last_slice || arguments.residual == nullptr) return;
+  const float* residual = arguments.residual + row * arguments.residual_stride + pixel;
+  STRATA_UNROLL
+  for (int64_t i = 0; i < kVectors; i += kVectorsPerBlock) hwy::Prefetch(residual + i * kLanes);
+}
+
 /// Sums kVectors vectors per row, of which the last kHidden are not written. kTaps taps at a time
 /// have sums of their own: those of a small tile alone would wait for each other. The taps
 /// are in kLists lists.
@@ -243,6 +255,7 @@ HWY_INLINE void run_tile(const SparseConvArguments& arguments, int64_t row_begin
     if (last > 0) move_down<kVectors>(sum, last);
     if (last < 0) move_up<kVectors>(sum, -last);
     float* output = arguments.output + row * arguments.output_stride + pixel;
+    if (row + 1 < row_end) prefetch_row<kWritten>(arguments, row + 1, pixel);
     if (!arguments.first_slice) {
       STRATA_UNROLL
       for (int64_t i = 0; i < kWritten; ++i) {

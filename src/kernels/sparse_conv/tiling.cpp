@@ -7,14 +7,17 @@
 #include <set>
 #include <string>
 
+#include <unistd.h>
+
 #include "kernels/sparse_conv/sparse_conv.h"
 
 namespace strata::kernels {
 namespace {
 
-/// Input bytes of one slice of one tile. Cores of today have 32 to 48 KiB of first-level cache.
-constexpr int64_t kLeastSliceBytes = int64_t{48} << 10;
+/// Most input bytes of one slice of one tile, and the first-level cache for which the rules of
+/// slices were found.
 constexpr int64_t kMostSliceBytes = int64_t{128} << 10;
+constexpr int64_t kUsualCacheBytes = int64_t{48} << 10;
 constexpr int64_t kNarrowTile = ConvTiling::kNarrowTile;
 constexpr int64_t kLargestBlock = std::numeric_limits<uint16_t>::max();
 
@@ -80,6 +83,14 @@ std::vector<int64_t> cut_planes(const ConvTiling& tiling, int64_t planes, int64_
 }
 
 }  // namespace
+
+int64_t first_level_cache_bytes() {
+#ifdef _SC_LEVEL1_DCACHE_SIZE
+  static const int64_t bytes = ::sysconf(_SC_LEVEL1_DCACHE_SIZE);
+  if (bytes > 0) return std::clamp<int64_t>(bytes, int64_t{32} << 10, int64_t{64} << 10);
+#endif
+  return kUsualCacheBytes;
+}
 
 ConvTiling::Place ConvTiling::place(int64_t offset) const {
   for (size_t i = 0; i < shifts.size(); ++i) {
@@ -166,14 +177,15 @@ std::vector<int64_t> slice_planes(const ConvTiling& tiling, int64_t tile_blocks,
 }
 
 std::vector<int64_t> slice_planes(const ConvTiling& tiling, int64_t planes, int64_t plane_stride,
-                                  std::span<const double> taps_per_run) {
+                                  std::span<const double> taps_per_run, int64_t cache_bytes) {
   const int64_t read_bytes = plane_bytes(tiling, tiling.tile_blocks);
-  const int64_t least = std::max<int64_t>(1, kLeastSliceBytes / read_bytes);
+  const int64_t least = std::max<int64_t>(1, cache_bytes / read_bytes);
   const int64_t most = std::max<int64_t>(1, kMostSliceBytes / read_bytes);
   // Starting a run costs as much as adding up some blocks, of which it should have many more: by
-  // measurement so many.
+  // measurement so many, and fewer where less of a slice stays in the cache.
   const auto tile_blocks = static_cast<double>(tiling.tile_blocks);
-  const double run_blocks = std::max(135.0, 60 + 7 * tile_blocks);
+  const double run_blocks =
+      std::max(135.0, 60 + 7 * tile_blocks) * static_cast<double>(cache_bytes) / kUsualCacheBytes;
   double logarithms = 0;
   for (const double taps : taps_per_run) {
     const double blocks = std::max(1.0, taps * tile_blocks);  // of a run over all planes

@@ -74,12 +74,16 @@ int64_t allowed_tile(const ConvTiling& tiling, int64_t blocks, int64_t wanted);
 std::vector<int64_t> slice_planes(const ConvTiling& tiling, int64_t tile_blocks, int64_t planes,
                                   int64_t plane_stride, int64_t bytes);
 
-/// The same of a size that suits the taps. With few of them a slice is larger than what stays in
-/// the first-level cache, for starting a run would cost more than what it saves. `taps_per_run`: of
-/// every level that the slices are for, on average, were there one slice; what several levels want
-/// is met halfway.
+/// Of this machine's cores, within what cores of today have.
+int64_t first_level_cache_bytes();
+
+/// The same of a size that suits the taps and the first-level cache. With few of them a slice is
+/// larger than what stays in the first-level cache, for starting a run would cost more than what it
+/// saves. `taps_per_run`: of every level that the slices are for, on average, were there one slice;
+/// what several levels want is met halfway.
 std::vector<int64_t> slice_planes(const ConvTiling& tiling, int64_t planes, int64_t plane_stride,
-                                  std::span<const double> taps_per_run);
+                                  std::span<const double> taps_per_run,
+                                  int64_t cache_bytes = first_level_cache_bytes());
 
 /// The tiling of a matrix product over a batch: every input feature is a plane of `blocks` blocks.
 ConvTiling plan_product_tiling(int64_t blocks, int64_t max_tile_blocks);
