@@ -384,6 +384,30 @@ class Tuner {
         sparser = result_.after_ns[at(step, level)];
       }
     }
+    STRATA_RETURN_IF_ERROR(crown());
+    return keep_within_memory(rules);
+  }
+
+  /// What confirm() changes may take more memory than what there was: then the steps that take most
+  /// go back to the rules, until all fit.
+  Status keep_within_memory(const Contender& rules) {
+    auto bytes = static_cast<double>(session_->memory().weights);
+    if (bytes <= most_bytes_) return {};
+    const auto more = [&](size_t step) {
+      return static_cast<double>(champion_.packing[step].bytes) -
+             static_cast<double>(rules.packing[step].bytes);
+    };
+    std::vector<size_t> order(steps_);
+    std::iota(order.begin(), order.end(), size_t{0});
+    std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return more(a) > more(b); });
+    for (const size_t step : order) {
+      if (bytes <= most_bytes_ || more(step) <= 0) break;
+      bytes -= more(step);
+      best_[step] = StepTuning();
+      for (size_t k = 0; k < levels_; ++k) {
+        result_.after_ns[at(step, k)] = result_.before_ns[at(step, k)];
+      }
+    }
     return crown();
   }
 
