@@ -58,6 +58,10 @@ constexpr Layer kLayers[] = {
     {"3x3, 32 groups", 256, 256, 3, 1, 32, 28, 1},
     {"3x3, depthwise", 256, 256, 3, 1, 256, 28, 1},
     {"fully connected", 2048, 4096, 1, 1, 1, 0, 1},
+    {"fully connected", 256, 4000, 1, 1, 1, 0, 1},
+    {"fully connected", 512, 512, 1, 1, 1, 0, 1},
+    {"fully connected, 3 vectors", 512, 512, 1, 1, 1, 0, 3},
+    {"fully connected, 3 vectors", 2048, 4096, 1, 1, 1, 0, 3},
     {"fully connected, batch 16", 2048, 4096, 1, 1, 1, 0, 16},
 };
 

@@ -85,7 +85,9 @@ Status PackedWeights::pack_product(const graph::Parameter& weight, const Plan& p
   const bool few_vectors = step.kind == StepKind::kGemm && memory.tiling.shifts.empty();
   const int64_t panel_rows = few_vectors ? kernels::kDensePanelRows : rule.conv.panel_rows;
   const bool wide = memory.tiling.tile_blocks > kernels::ConvTiling::kNarrowTile;
-  const double crossover = few_vectors ? rule.gemm.crossover
+  const int64_t vectors = plan.tensors[static_cast<size_t>(step.input)].size[0];
+  const int64_t bytes = shape.rows * shape.columns * static_cast<int64_t>(sizeof(float));
+  const double crossover = few_vectors ? rule.gemm.crossover(vectors, bytes)
                            : wide      ? rule.conv.wide_crossover
                                        : rule.conv.narrow_crossover;
   const double from = rule.from.value_or(dense_from(crossover, rows_ / step.group, panel_rows));

@@ -7,6 +7,7 @@
 #include <rapidcheck/gtest.h>
 
 #include "core/aligned_buffer.h"
+#include "core/cache_size.h"
 #include "random_data.h"
 
 namespace strata::kernels {
@@ -32,6 +33,16 @@ TEST_P(DenseGemm, AgreesWithTheReference) {
     kernel.run(weights.data(), columns, input.data(), vectors, sums.data());
     RC_ASSERT(nearly_equal(expected, {sums.data(), sums.data() + sums.size()}));
   }));
+}
+
+TEST(DenseGemmKernels, CrossoverDependsOnVectorsAndCache) {
+  const DenseGemmKernel kernel{nullptr, {0.1, 0.2}, {0.3, 0.4}};
+  const int64_t small = 4096;
+  const int64_t large = last_level_cache_bytes();
+  EXPECT_EQ(kernel.crossover(1, small), 0.1);
+  EXPECT_EQ(kernel.crossover(3, small), 0.2);
+  EXPECT_EQ(kernel.crossover(1, large), 0.3);
+  EXPECT_EQ(kernel.crossover(2, large), 0.4);
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, DenseGemm, ::testing::ValuesIn(supported_targets()),

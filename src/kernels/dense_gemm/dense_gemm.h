@@ -16,9 +16,19 @@ inline constexpr int64_t kMostDenseVectors = 3;  ///< of one call; more are lane
 using DenseGemmFunction = void (*)(const float* weights, int64_t columns, const float* input,
                                    int64_t vectors, float* sums);
 
+/// Densities from which on dense weights are faster than sparse panels.
+struct GemmCrossover {
+  double one = 1;   ///< with one vector
+  double more = 1;  ///< with more, of which sparse panels take several at a time
+};
+
 struct DenseGemmKernel {
   DenseGemmFunction run = nullptr;
-  double crossover = 1;  ///< density from which on it is faster than sparse panels
+  GemmCrossover cached;    ///< of dense weights that stay in a cache from one use to the next
+  GemmCrossover streamed;  ///< of others
+
+  /// Of a layer whose dense weights take `bytes`.
+  [[nodiscard]] double crossover(int64_t vectors, int64_t bytes) const;
 };
 
 /// The kernel for one target, which must be among supported_targets(). The sums of a vector do not

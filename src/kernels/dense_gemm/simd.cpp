@@ -2,6 +2,7 @@
 // one before.
 #include <cstdint>
 
+#include "core/cache_size.h"
 #include "kernels/dense_gemm/dense_gemm.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -70,11 +71,16 @@ void run(const float* weights, int64_t columns, const float* input, int64_t vect
   }
 }
 
-// By bench/density_bench.cpp: without the permutation that sparse panels have with AVX-512, they
-// gather.
-constexpr double kCrossover = HWY_TARGET == HWY_AVX3 ? 0.7 : 0.3;
+// By bench/density_bench.cpp and bench/matrix_vector_bench.cpp; docs/kernels.md says which are
+// guessed.
+constexpr GemmCrossover kCached = HWY_TARGET == HWY_AVX3   ? GemmCrossover{0.25, 0.1}
+                                  : HWY_TARGET == HWY_AVX2 ? GemmCrossover{0.25, 0.15}
+                                                           : GemmCrossover{0.15, 0.3};
+constexpr GemmCrossover kStreamed = HWY_TARGET == HWY_AVX3   ? GemmCrossover{0.45, 0.25}
+                                    : HWY_TARGET == HWY_AVX2 ? GemmCrossover{0.4, 0.25}
+                                                             : GemmCrossover{0.25, 0.3};
 
-const DenseGemmKernel kKernel = {run, kCrossover};
+const DenseGemmKernel kKernel = {run, kCached, kStreamed};
 
 #endif
 
@@ -86,7 +92,14 @@ HWY_AFTER_NAMESPACE();
 namespace strata::kernels {
 
 DenseGemmKernel dense_gemm_kernel(Target target) {
-  STRATA_RETURN_FOR_TARGET(target, kKernel, (DenseGemmKernel{dense_gemm_reference, 0.9}))
+  STRATA_RETURN_FOR_TARGET(target, kKernel,
+                           (DenseGemmKernel{dense_gemm_reference, {0.9, 0.9}, {0.9, 0.9}}))
+}
+
+double DenseGemmKernel::crossover(int64_t vectors, int64_t bytes) const {
+  constexpr int64_t kShares = 4;  // of the cache: other layers, and others, want some, too
+  const GemmCrossover& where = bytes <= last_level_cache_bytes() / kShares ? cached : streamed;
+  return vectors == 1 ? where.one : where.more;
 }
 
 }  // namespace strata::kernels

@@ -7,8 +7,6 @@
 #include <set>
 #include <string>
 
-#include <unistd.h>
-
 #include "kernels/sparse_conv/sparse_conv.h"
 
 namespace strata::kernels {
@@ -83,14 +81,6 @@ std::vector<int64_t> cut_planes(const ConvTiling& tiling, int64_t planes, int64_
 }
 
 }  // namespace
-
-int64_t first_level_cache_bytes() {
-#ifdef _SC_LEVEL1_DCACHE_SIZE
-  static const int64_t bytes = ::sysconf(_SC_LEVEL1_DCACHE_SIZE);
-  if (bytes > 0) return std::clamp<int64_t>(bytes, int64_t{32} << 10, int64_t{64} << 10);
-#endif
-  return kUsualCacheBytes;
-}
 
 ConvTiling::Place ConvTiling::place(int64_t offset) const {
   for (size_t i = 0; i < shifts.size(); ++i) {

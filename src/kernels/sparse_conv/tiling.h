@@ -14,6 +14,7 @@
 #include <span>
 #include <vector>
 
+#include "core/cache_size.h"
 #include "core/status.h"
 #include "kernels/plane_layout.h"
 #include "kernels/sparse_conv/geometry.h"
@@ -73,9 +74,6 @@ int64_t allowed_tile(const ConvTiling& tiling, int64_t blocks, int64_t wanted);
 /// `tile_blocks` reads `bytes`, at least one plane: where these begin, [slice + 1].
 std::vector<int64_t> slice_planes(const ConvTiling& tiling, int64_t tile_blocks, int64_t planes,
                                   int64_t plane_stride, int64_t bytes);
-
-/// Of this machine's cores, within what cores of today have.
-int64_t first_level_cache_bytes();
 
 /// The same of a size that suits the taps and the first-level cache. With few of them a slice is
 /// larger than what stays in the first-level cache, for starting a run would cost more than what it

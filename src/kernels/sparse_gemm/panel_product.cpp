@@ -11,7 +11,9 @@ void PanelProduct::load(const PanelWeights& weights, const float* vector, int64_
   float* const to = input + index / lanes * block_floats(lanes) + index % lanes;
   for (int64_t i = 0; i < columns_; ++i) to[i * lanes] = vector[i * stride];
   for (int64_t i = columns_; i < padded_; ++i) to[i * lanes] = 0;
-  if (lanes == 1 && kernel_.split != nullptr && weights.has_codes()) kernel_.split(to, padded_);
+  if (lanes > 1) return;
+  if (kernel_.split != nullptr && weights.has_codes()) kernel_.split(to, padded_);
+  if (kernel_.by_bytes != nullptr) kernel_.by_bytes(to, padded_);
 }
 
 int64_t PanelProduct::most_input_floats(const PanelShape& shape, int64_t count) {

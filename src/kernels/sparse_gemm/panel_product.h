@@ -16,7 +16,7 @@ struct PanelKernel {
   int64_t lanes = 1;          ///< vectors that several() multiplies at once
   int64_t least_several = 2;  ///< vectors from which on it is faster than one()
   /// sums[row of the panel] = product of the panel with input [padded columns], on a cache line;
-  /// where weights are codes and split() is not null, input is what that has made.
+  /// where split() or by_bytes() are not null, input is what they have made.
   void (*one)(const PanelWeights& weights, int64_t panel, const float* input, float* sums);
   /// sums[row][lane], likewise, of input [padded columns][lanes].
   void (*several)(const PanelWeights& weights, int64_t panel, const float* input, float* sums);
@@ -24,6 +24,9 @@ struct PanelKernel {
   /// within 2^-23 of the largest of them. Null where one() reads floats. If one is not finite, all
   /// products are not.
   void (*split)(float* input, int64_t padded_columns);
+  /// Then rearranges the bytes of input [padded columns] for weights that are no codes. Null where
+  /// one() reads floats.
+  void (*by_bytes)(float* input, int64_t padded_columns);
 };
 
 /// Floats that a vector takes with what split() puts behind it: the step between two numbers on a

@@ -58,7 +58,7 @@ void product(const PanelWeights& weights, int64_t panel, const float* input, flo
 
 PanelKernel panel_reference() {
   constexpr int64_t kLanes = 4;
-  return {kLanes, 2, product<1>, product<kLanes>, nullptr};
+  return {kLanes, 2, product<1>, product<kLanes>, nullptr, nullptr};
 }
 
 }  // namespace strata::kernels
