@@ -9,14 +9,26 @@ namespace {
 
 using kernels::kPixelBlock;
 
-/// Up to so many taps, every level has a list of its own, which is walked as if the level were
-/// alone. More taps are streamed and take memory: every increment has a list.
-constexpr int64_t kMostTapsTwice = 1 << 15;
-
 /// A level has at most kMostTapLists lists.
 size_t least_alone(size_t levels) {
   const size_t most_lists = kernels::kMostTapLists;
   return levels > most_lists ? levels - most_lists + 1 : 1;
+}
+
+/// How many of the sparsest levels have lists of their own, which are walked as if they were alone:
+/// all of a step with few taps, else as many as store few of them twice; more of them are streamed
+/// and take memory. `taps`: [level].
+size_t choose_alone(std::span<const int64_t> taps) {
+  constexpr int64_t kFewTaps = 1 << 15;
+  constexpr int64_t kShareTwice = 12;  // of all taps
+  if (taps.empty() || taps.back() <= kFewTaps) return std::max<size_t>(taps.size(), 1);
+  int64_t twice = 0;
+  size_t alone = 1;
+  while (alone < taps.size() && (twice + taps[alone - 1]) * kShareTwice <= taps.back()) {
+    twice += taps[alone - 1];
+    ++alone;
+  }
+  return std::max(alone, least_alone(taps.size()));
 }
 
 /// The places of the taps of one list.
@@ -62,13 +74,15 @@ Result<TapWeights> TapWeights::pack(const MatrixShape& shape, const TapGeometry&
   packed.rows_ = shape.rows;
   packed.shifts_ = static_cast<int64_t>(geometry.tiling.shifts.size());
   const size_t levels = increments.size();
-  std::vector<double> taps;  // [level] per run, were there one slice
-  int64_t total = 0;
+  std::vector<double> taps_per_run;  // [level], were there one slice
+  std::vector<int64_t> taps;         // [level]
   for (const sparse::Increment* increment : increments) {
-    total += static_cast<int64_t>(increment->positions.size());
-    taps.push_back(static_cast<double>(total) / static_cast<double>(shape.rows * packed.shifts_));
+    taps.push_back((taps.empty() ? 0 : taps.back()) +
+                   static_cast<int64_t>(increment->positions.size()));
+    taps_per_run.push_back(static_cast<double>(taps.back()) /
+                           static_cast<double>(shape.rows * packed.shifts_));
   }
-  packed.alone_ = total <= kMostTapsTwice ? std::max<size_t>(levels, 1) : least_alone(levels);
+  packed.alone_ = choose_alone(taps);
   if (tuning.alone > 0) {
     packed.alone_ = std::clamp(static_cast<size_t>(tuning.alone), least_alone(levels), levels);
   }
@@ -88,7 +102,7 @@ Result<TapWeights> TapWeights::pack(const MatrixShape& shape, const TapGeometry&
         kib > 0 ? kernels::slice_planes(geometry.tiling, packed.tile_blocks_[level],
                                         geometry.planes, geometry.plane_stride, kib << 10)
                 : kernels::slice_planes(geometry.tiling, geometry.planes, geometry.plane_stride,
-                                        std::span(taps).subspan(level, sharing)));
+                                        std::span(taps_per_run).subspan(level, sharing)));
   }
   // Counts the taps of each run, then turns counts into places.
   const auto multiple = static_cast<uint32_t>(geometry.tiling.run_multiple);

@@ -97,7 +97,7 @@ DenseGemmKernel dense_gemm_kernel(Target target) {
 }
 
 double DenseGemmKernel::crossover(int64_t vectors, int64_t bytes) const {
-  constexpr int64_t kShares = 4;  // of the cache: other layers, and others, want some, too
+  constexpr int64_t kShares = 16;  // of the cache: other layers, and others, want some, too
   const GemmCrossover& where = bytes <= last_level_cache_bytes() / kShares ? cached : streamed;
   return vectors == 1 ? where.one : where.more;
 }
