@@ -10,7 +10,6 @@ namespace {
 class BadModel : public StrataTest {
  protected:
   void SetUp() override {
-    StrataTest::SetUp();
     make_model("m.strata");
     write_idx_data(folder() / "digits", 12, 3, 8);
   }

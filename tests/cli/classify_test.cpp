@@ -11,7 +11,6 @@ using nlohmann::json;
 class Classify : public StrataTest {
  protected:
   void SetUp() override {
-    StrataTest::SetUp();
     make_model("m.strata");
     std::filesystem::create_directories(folder() / "photos" / "more");
     write_png(folder() / "photos" / "a.png", 1, 8);

@@ -13,7 +13,6 @@ using nlohmann::json;
 class BringYourOwn : public StrataTest {
  protected:
   void SetUp() override {
-    StrataTest::SetUp();
     write_idx_data(folder() / "digits", 60, 3, 8);
     const std::vector<std::string> init = {
         "init", "resnet8",         "--input", "1x1x8x8", "--classes", "3",       "--width",

@@ -12,7 +12,6 @@ using nlohmann::json;
 class Graphs : public StrataTest {
  protected:
   void SetUp() override {
-    StrataTest::SetUp();
     const auto bytes = interop::testing::small_graph();
     write_text(folder() / "graph.npz", std::string(bytes.begin(), bytes.end()));
     write_text(folder() / "gat.toml", R"(

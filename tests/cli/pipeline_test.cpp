@@ -12,7 +12,6 @@ using nlohmann::json;
 class Pipeline : public StrataTest {
  protected:
   void SetUp() override {
-    StrataTest::SetUp();
     make_model("m.strata");
     write_idx_data(folder() / "digits", 60, 3, 8);
   }

@@ -24,7 +24,6 @@ std::string spiral(int points) {
 class PointClouds : public StrataTest {
  protected:
   void SetUp() override {
-    StrataTest::SetUp();
     std::filesystem::create_directory(folder() / "clouds");
     data::testing::write_small_cloud_set(folder() / "clouds", 32, 12, 128);
     write_text(folder() / "points.toml", R"(

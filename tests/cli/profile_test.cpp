@@ -12,10 +12,7 @@ using nlohmann::json;
 
 class ProfileVerb : public StrataTest {
  protected:
-  void SetUp() override {
-    StrataTest::SetUp();
-    make_model("m.strata");
-  }
+  void SetUp() override { make_model("m.strata"); }
 
   /// What a program with a session of so many threads gets from the file beside the model.
   [[nodiscard]] Status load(int threads) const {

@@ -2,12 +2,12 @@
 #include "tools/strata/qos_outcome.h"
 
 #include <cmath>
-#include <filesystem>
 
 #include <gtest/gtest.h>
 
 #include "route/random.h"
 #include "route/simulator.h"
+#include "temporary_directory.h"
 
 namespace strata::cli {
 namespace {
@@ -191,11 +191,10 @@ TEST(QosRecording, ComesBackFromItsFile) {
   recording.loaded = {{0, 5e6}, {7e6, 9e6}};
   recording.load.pattern = Pattern::kBursts;
   recording.inferences[3].warm_up = true;
-  const std::string path =
-      (std::filesystem::temp_directory_path() / "strata-recording-test.jsonl").string();
+  const TemporaryDirectory directory;
+  const std::string path = directory / "recording.jsonl";
   write_recording(path, recording);
   const QosRecording read = read_recording(path);
-  std::filesystem::remove(path);
   EXPECT_EQ(read.model, recording.model);
   EXPECT_EQ(read.levels, recording.levels);
   EXPECT_EQ(read.load.pattern, Pattern::kBursts);

@@ -13,10 +13,7 @@ using nlohmann::json;
 
 class Qos : public StrataTest {
  protected:
-  void SetUp() override {
-    StrataTest::SetUp();
-    make_model("m.strata");
-  }
+  void SetUp() override { make_model("m.strata"); }
 
   /// A run of under a second of each policy, with the co-runner that needs nothing installed.
   [[nodiscard]] static std::vector<std::string> short_run(const std::vector<std::string>& more) {

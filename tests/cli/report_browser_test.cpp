@@ -12,7 +12,6 @@ namespace {
 class ReportInBrowser : public StrataTest {
  protected:
   void SetUp() override {
-    StrataTest::SetUp();
     make_model("m.strata");
     write_idx_data(folder() / "digits", 12, 3, 8);
     ASSERT_EQ(

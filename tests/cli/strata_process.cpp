@@ -153,17 +153,9 @@ void write_png(const std::filesystem::path& path, int channels, int side) {
   ASSERT_NE(png_image_write_to_file(&image, path.c_str(), 0, pixels.data(), 0, nullptr), 0);
 }
 
-void StrataTest::SetUp() {
-  std::string pattern = (std::filesystem::temp_directory_path() / "strata-cli-XXXXXX").string();
-  ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-  folder_ = pattern;
-}
-
-void StrataTest::TearDown() { std::filesystem::remove_all(folder_); }
-
 Outcome StrataTest::strata(const std::vector<std::string>& arguments,
                            const RunOptions& options) const {
-  return run_program(folder_, STRATA_BINARY, arguments, options);
+  return run_program(folder(), STRATA_BINARY, arguments, options);
 }
 
 nlohmann::json StrataTest::strata_json(std::vector<std::string> arguments) const {

@@ -9,6 +9,8 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "temporary_directory.h"
+
 namespace strata::cli_test {
 
 struct Outcome {
@@ -39,10 +41,7 @@ void write_png(const std::filesystem::path& path, int channels, int side);
 /// A test with an empty folder to work in.
 class StrataTest : public ::testing::Test {
  protected:
-  void SetUp() override;
-  void TearDown() override;
-
-  [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
+  [[nodiscard]] const std::filesystem::path& folder() const { return folder_.path(); }
   [[nodiscard]] std::string read(const std::string& name) const {
     return read_text(folder_ / name);
   }
@@ -60,7 +59,7 @@ class StrataTest : public ::testing::Test {
                            int exit_code = 1);
 
  private:
-  std::filesystem::path folder_;
+  TemporaryDirectory folder_;
 };
 
 }  // namespace strata::cli_test

@@ -17,7 +17,6 @@ namespace {
 class Top : public StrataTest {
  protected:
   void SetUp() override {
-    StrataTest::SetUp();
     auto writer = runtime::LiveStateWriter::create((folder() / "state").string());
     ASSERT_TRUE(writer.ok()) << writer.status().message();
     writer_ = std::move(writer).value();

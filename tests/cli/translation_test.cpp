@@ -11,7 +11,6 @@ using nlohmann::json;
 class Translators : public StrataTest {
  protected:
   void SetUp() override {
-    StrataTest::SetUp();
     std::string english;
     std::string german;
     for (const auto& [adjective, translated] :

@@ -10,10 +10,7 @@ using nlohmann::json;
 
 class TuneVerb : public StrataTest {
  protected:
-  void SetUp() override {
-    StrataTest::SetUp();
-    make_model("m.strata");
-  }
+  void SetUp() override { make_model("m.strata"); }
 };
 
 TEST_F(TuneVerb, StoresOneTuningForEachThreadCountBesideTheModel) {

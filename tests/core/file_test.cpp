@@ -15,6 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "temporary_directory.h"
+
 namespace strata {
 namespace {
 
@@ -34,22 +36,14 @@ std::string text_of(const std::string& path) {
 
 class File : public testing::Test {
  protected:
-  File() {
-    std::string name = (std::filesystem::temp_directory_path() / "strata-test-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) std::abort();
-    directory_ = name;
-  }
-  ~File() override {
-    std::error_code ignored;
-    std::filesystem::remove_all(directory_, ignored);
-  }
-
-  [[nodiscard]] std::string path(const std::string& name) const { return directory_ + "/" + name; }
+  [[nodiscard]] std::string path(const std::string& name) const { return directory_ / name; }
+  [[nodiscard]] std::string folder() const { return directory_.path(); }
   [[nodiscard]] size_t entries() const {
-    return static_cast<size_t>(std::distance(std::filesystem::directory_iterator(directory_), {}));
+    return static_cast<size_t>(std::distance(std::filesystem::directory_iterator(folder()), {}));
   }
 
-  std::string directory_;
+ private:
+  TemporaryDirectory directory_;
 };
 
 TEST_F(File, IsReadAsItWasWritten) {
@@ -98,8 +92,8 @@ TEST_F(File, ASymbolicLinkIsFollowed) {
 }
 
 TEST_F(File, WhatIsNoFileIsNotOverwritten) {
-  EXPECT_EQ(write_text(directory_, "x").message(),
-            "cannot write '" + directory_ + "': it exists and is not a regular file");
+  EXPECT_EQ(write_text(folder(), "x").message(),
+            "cannot write '" + folder() + "': it exists and is not a regular file");
   EXPECT_EQ(write_text("/dev/null", "x").code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(write_text("/dev/full", "x").code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(entries(), 0U);
@@ -115,8 +109,8 @@ TEST_F(File, RefusalsOfReadingNameTheFile) {
   EXPECT_EQ(MappedFile::open(path("none")).status().message(),
             "'" + path("none") + "' does not exist");
   EXPECT_EQ(MappedFile::open(path("none")).status().code(), StatusCode::kNotFound);
-  EXPECT_EQ(MappedFile::open(directory_).status().message(),
-            "'" + directory_ + "' is a directory, not a file");
+  EXPECT_EQ(MappedFile::open(folder()).status().message(),
+            "'" + folder() + "' is a directory, not a file");
   ASSERT_EQ(::mkfifo(path("pipe").c_str(), 0600), 0);
   EXPECT_EQ(MappedFile::open(path("pipe")).status().message(),
             "'" + path("pipe") + "' is not a regular file");

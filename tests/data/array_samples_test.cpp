@@ -1,7 +1,6 @@
 // Arrays of a NumPy archive as samples: which array feeds which input, splits, types, and what is
 // refused.
 #include <filesystem>
-#include <fstream>
 
 #include <gmock/gmock.h>
 
@@ -25,19 +24,11 @@ const graph::ValueInfo features_input{"features", graph::DataType::kFloat32, {"b
 
 class ArraySamplesTest : public ::testing::Test {
  protected:
-  void TearDown() override { std::filesystem::remove(path()); }
-  static std::filesystem::path path() {
-    return std::filesystem::temp_directory_path() /
-           ("strata_arrays_" +
-            std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()) + ".npz");
+  [[nodiscard]] std::filesystem::path path() const { return directory_.path() / "arrays.npz"; }
+  void write(const std::vector<ZipEntry>& entries) const {
+    directory_.write("arrays.npz", zip(entries));
   }
-  static void write(const std::vector<ZipEntry>& entries) {
-    const Blob bytes = zip(entries);
-    std::ofstream(path(), std::ios::binary)
-        .write(reinterpret_cast<const char*>(bytes.data()),
-               static_cast<std::streamsize>(bytes.size()));
-  }
-  static std::string error_of(std::span<const graph::ValueInfo> inputs) {
+  [[nodiscard]] std::string error_of(std::span<const graph::ValueInfo> inputs) const {
     try {
       static_cast<void>(load_arrays(path(), inputs, Split::kTrain));
     } catch (const Error& error) {
@@ -45,6 +36,9 @@ class ArraySamplesTest : public ::testing::Test {
     }
     return "no error";
   }
+
+ private:
+  DataDirectory directory_;
 };
 
 /// [count, 2] of 0, 1, 2, …

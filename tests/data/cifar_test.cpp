@@ -40,7 +40,7 @@ class LoadCifar : public testing::Test {
     return error_of([&] { (void)load(directory_.path(), split); });
   }
 
-  TemporaryDirectory directory_{"cifar-10-batches-bin"};
+  DataDirectory directory_{"cifar-10-batches-bin"};
 };
 
 TEST_F(LoadCifar, ReadsAllTrainingFilesInOrder) {

@@ -29,7 +29,7 @@ class LoadFolder : public testing::Test {
     return "'" + (directory_.path() / relative).string() + "'";
   }
 
-  TemporaryDirectory directory_{"pets"};
+  DataDirectory directory_{"pets"};
 };
 
 TEST_F(LoadFolder, SortsClassesAndFilesAndTellsFormatsByContent) {

@@ -103,7 +103,7 @@ TEST(Gunzip, RefusesBombsAndTails) {
 }
 
 // Twelve images of 2x3 and a label that is the image's number modulo `classes`.
-void write_split(const TemporaryDirectory& directory, const std::string& prefix, uint8_t classes) {
+void write_split(const DataDirectory& directory, const std::string& prefix, uint8_t classes) {
   const Image pixels = sample_image({1, 12, 6});
   Bytes labels;
   for (uint8_t i = 0; i < 12; ++i) labels.push_back(i % classes);
@@ -112,7 +112,7 @@ void write_split(const TemporaryDirectory& directory, const std::string& prefix,
 }
 
 TEST(LoadIdx, ReadsPlainAndGzippedFiles) {
-  const TemporaryDirectory directory("digits");
+  const DataDirectory directory("digits");
   write_split(directory, "train", 4);
   const Dataset dataset = load(directory.path(), Split::kTrain);
   EXPECT_EQ(dataset.name, "digits");
@@ -124,7 +124,7 @@ TEST(LoadIdx, ReadsPlainAndGzippedFiles) {
 }
 
 TEST(LoadIdx, FashionDirectoryHasNamesAndTenClasses) {
-  const TemporaryDirectory directory("Fashion-MNIST");
+  const DataDirectory directory("Fashion-MNIST");
   write_split(directory, "t10k", 10);
   const Dataset dataset = load(directory.path() / "", Split::kTest);
   EXPECT_EQ(dataset.classes.size(), 10);
@@ -135,7 +135,7 @@ TEST(LoadIdx, FashionDirectoryHasNamesAndTenClasses) {
 }
 
 TEST(LoadIdx, ModelClassesAreCheckedAndNameTheNumbers) {
-  const TemporaryDirectory digits("digits");
+  const DataDirectory digits("digits");
   write_split(digits, "t10k", 3);
   LoadOptions options;
   options.classes = {"zero", "one", "two", "three"};
@@ -144,7 +144,7 @@ TEST(LoadIdx, ModelClassesAreCheckedAndNameTheNumbers) {
   EXPECT_EQ(error_of([&] { (void)load(digits.path(), Split::kTest, options); }),
             "the data set 'digits' has 3 classes, the model 2");
 
-  const TemporaryDirectory fashion("fashion");
+  const DataDirectory fashion("fashion");
   write_split(fashion, "t10k", 3);
   options.classes = load(fashion.path(), Split::kTest).classes;
   options.classes[1] = "Trousers";
@@ -153,7 +153,7 @@ TEST(LoadIdx, ModelClassesAreCheckedAndNameTheNumbers) {
 }
 
 TEST(LoadIdx, MismatchOfImagesAndLabelsGivesBothCounts) {
-  const TemporaryDirectory directory("digits");
+  const DataDirectory directory("digits");
   write_split(directory, "train", 4);
   directory.write("train-labels-idx1-ubyte", idx_file({11}, Bytes(11)));
   EXPECT_THAT(error_of([&] { (void)load(directory.path(), Split::kTrain); }),
@@ -161,7 +161,7 @@ TEST(LoadIdx, MismatchOfImagesAndLabelsGivesBothCounts) {
 }
 
 TEST(LoadIdx, MissingAndDamagedFilesAreNamed) {
-  const TemporaryDirectory directory("digits");
+  const DataDirectory directory("digits");
   write_split(directory, "train", 4);
   EXPECT_THAT(error_of([&] { (void)load(directory.path(), Split::kTest); }),
               HasSubstr("has no t10k-images-idx3-ubyte[.gz], the images of the test split"));
@@ -173,7 +173,7 @@ TEST(LoadIdx, MissingAndDamagedFilesAreNamed) {
 }
 
 TEST(LoadIdx, NoImagesIsAnError) {
-  const TemporaryDirectory directory("digits");
+  const DataDirectory directory("digits");
   directory.write("train-images-idx3-ubyte", idx_file({0, 28, 28}, {}));
   directory.write("train-labels-idx1-ubyte", idx_file({0}, {}));
   EXPECT_THAT(error_of([&] { (void)load(directory.path(), Split::kTrain); }),
@@ -181,7 +181,7 @@ TEST(LoadIdx, NoImagesIsAnError) {
 }
 
 TEST(LoadIdx, LimitTakesEvenlyFromAllClasses) {
-  const TemporaryDirectory directory("digits");
+  const DataDirectory directory("digits");
   write_split(directory, "train", 4);
   LoadOptions options;
   options.limit = 6;
@@ -192,7 +192,7 @@ TEST(LoadIdx, LimitTakesEvenlyFromAllClasses) {
 }
 
 TEST(LoadIdx, OtherShapesNeedConversion) {
-  const TemporaryDirectory directory("digits");
+  const DataDirectory directory("digits");
   write_split(directory, "train", 4);
   LoadOptions options;
   options.shape = ImageShape{3, 2, 3};

@@ -56,7 +56,7 @@ class NodeGraphSets : public ::testing::Test {
   }
 
  private:
-  TemporaryDirectory directory_;
+  DataDirectory directory_;
 };
 
 TEST_F(NodeGraphSets, OneFileHasOneGraphAndItsSplits) {

@@ -68,7 +68,7 @@ class NodeGraphs : public ::testing::Test {
   }
 
  private:
-  TemporaryDirectory directory_;
+  DataDirectory directory_;
 };
 
 TEST_F(NodeGraphs, AddsSelfLoopsAndNormalisesFeatures) {

@@ -54,7 +54,7 @@ class PointCloudFiles : public ::testing::Test {
   }
 
  private:
-  TemporaryDirectory directory_;
+  DataDirectory directory_;
 };
 
 /// Two clouds of three points.

@@ -1,13 +1,10 @@
 // Encoders for the data tests.
 #include "sample_files.h"
 
-#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <stdexcept>
-
-#include <unistd.h>
 
 // clang-format off: jpeglib.h needs <cstdio> before it.
 #include <jpeglib.h>
@@ -81,21 +78,12 @@ void put_big_endian(Bytes& bytes, size_t offset, uint32_t value) {
 
 }  // namespace
 
-TemporaryDirectory::TemporaryDirectory(const std::string& name) {
-  static std::atomic<int> count = 0;
-  root_ = std::filesystem::temp_directory_path() /
-          ("strata-test-" + std::to_string(getpid()) + "-" + std::to_string(count++));
-  path_ = root_ / name;
-  std::filesystem::create_directories(path_);
+DataDirectory::DataDirectory(const std::string& name) : path_(root_ / name) {
+  std::filesystem::create_directory(path_);
 }
 
-TemporaryDirectory::~TemporaryDirectory() {
-  std::error_code ignored;
-  std::filesystem::remove_all(root_, ignored);
-}
-
-std::filesystem::path TemporaryDirectory::write(const std::filesystem::path& relative,
-                                                const Bytes& bytes) const {
+std::filesystem::path DataDirectory::write(const std::filesystem::path& relative,
+                                           const Bytes& bytes) const {
   auto path = path_ / relative;
   std::filesystem::create_directories(path.parent_path());
   std::ofstream(path, std::ios::binary)

@@ -1,4 +1,4 @@
-// Makes the files that the data tests read: encoded images, IDX arrays, temporary directories.
+// Makes the files that the data tests read: encoded images, IDX arrays, data sets.
 #pragma once
 
 #include <cstdint>
@@ -8,26 +8,24 @@
 #include <string>
 #include <vector>
 
+#include "temporary_directory.h"
 #include "train/data/image.h"
 
 namespace strata::data {
 
 using Bytes = std::vector<uint8_t>;
 
-/// A directory of its own per object, removed at the end.
-class TemporaryDirectory {
+/// A temporary directory whose own name matters, for data sets are named after theirs.
+class DataDirectory {
  public:
-  explicit TemporaryDirectory(const std::string& name = "data");
-  ~TemporaryDirectory();
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+  explicit DataDirectory(const std::string& name = "data");
 
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
   /// Writes a file, with the directories above it.
   std::filesystem::path write(const std::filesystem::path& relative, const Bytes& bytes) const;
 
  private:
-  std::filesystem::path root_;
+  TemporaryDirectory root_;
   std::filesystem::path path_;
 };
 

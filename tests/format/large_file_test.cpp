@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "sample.h"
+#include "temporary_directory.h"
 
 namespace strata::format {
 namespace {
@@ -24,7 +25,7 @@ Status open_without_reading(const std::string& path) {
 
 TEST(LargeFile, AHoleIsNotAStrataFile) {
   const TemporaryDirectory directory;
-  const std::string path = directory.file("hole.strata");
+  const std::string path = directory / "hole.strata";
   write_bytes(path, {});
   ASSERT_EQ(::truncate(path.c_str(), kThreeGiB), 0);
   EXPECT_EQ(
@@ -34,7 +35,7 @@ TEST(LargeFile, AHoleIsNotAStrataFile) {
 
 TEST(LargeFile, AHoleBehindAFileIsRefused) {
   const TemporaryDirectory directory;
-  const std::string path = directory.file("long.strata");
+  const std::string path = directory / "long.strata";
   write_bytes(path, sample_file());
   ASSERT_EQ(::truncate(path.c_str(), kThreeGiB), 0);
   EXPECT_EQ(open_without_reading(path).message(),

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "sample.h"
+#include "temporary_directory.h"
 
 namespace strata::format {
 namespace {
@@ -85,13 +86,13 @@ TEST(Header, ForeignFilesAreRefused) {
 TEST(Header, WhatIsNoReadableFileIsRefused) {
   const TemporaryDirectory directory;
   const auto open = [](const std::string& path) { return Reader::open(path).status(); };
-  EXPECT_EQ(open(directory.file("none")).code(), StatusCode::kNotFound);
+  EXPECT_EQ(open(directory / "none").code(), StatusCode::kNotFound);
   EXPECT_EQ(open(directory.path()).message(),
-            "'" + directory.path() + "' is a directory, not a file");
-  const std::string empty = directory.file("empty");
+            "'" + directory.path().string() + "' is a directory, not a file");
+  const std::string empty = directory / "empty";
   write_bytes(empty, {});
   EXPECT_EQ(open(empty).message(), "'" + empty + "' is not a .strata file: it is empty");
-  const std::string pipe = directory.file("pipe");
+  const std::string pipe = directory / "pipe";
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
   EXPECT_EQ(open(pipe).message(), "'" + pipe + "' is not a regular file");
 }
@@ -99,7 +100,7 @@ TEST(Header, WhatIsNoReadableFileIsRefused) {
 /// As a user who may not read it; root may read everything.
 TEST(Header, AnUnreadableFileIsRefused) {
   const TemporaryDirectory directory;
-  const std::string path = directory.file("secret.strata");
+  const std::string path = directory / "secret.strata";
   write_bytes(path, sample_file());
   ASSERT_EQ(::chmod(directory.path().c_str(), 0755), 0);
   ASSERT_EQ(::chmod(path.c_str(), 0), 0);

@@ -12,6 +12,7 @@
 #include "graph/output_channels.h"
 #include "sample.h"
 #include "sparse/random.h"
+#include "temporary_directory.h"
 
 namespace strata::format {
 namespace {
@@ -194,7 +195,7 @@ TEST(RoundTrip, AFileAsksForTheSchemaThatItNeeds) {
 
 TEST(RoundTrip, AFileOnDiskIsTheEncodedModel) {
   const TemporaryDirectory directory;
-  const std::string path = directory.file("model.strata");
+  const std::string path = directory / "model.strata";
   ASSERT_TRUE(write(path, sample_model()).ok());
   EXPECT_EQ(read(path).value(), sample_model());
   EXPECT_EQ(Reader::open(path).value()->file_bytes(), sample_file().size());
@@ -297,13 +298,13 @@ TEST(Writer, RefusesWhatNarrowValuesCannotHold) {
 
 TEST(Writer, LeavesTheOldFileOnError) {
   const TemporaryDirectory directory;
-  const std::string path = directory.file("model.strata");
+  const std::string path = directory / "model.strata";
   ASSERT_TRUE(write(path, sample_model()).ok());
   auto broken = sample_model();
   broken.level_count = 7;
   EXPECT_FALSE(write(path, broken).ok());
   EXPECT_EQ(read(path).value(), sample_model());
-  EXPECT_EQ(write(directory.file("no/such/model.strata"), sample_model()).code(),
+  EXPECT_EQ(write(directory / "no/such/model.strata", sample_model()).code(),
             StatusCode::kNotFound);
 }
 

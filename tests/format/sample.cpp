@@ -1,7 +1,5 @@
 #include "sample.h"
 
-#include <cstdlib>
-#include <filesystem>
 #include <fstream>
 
 #include <gtest/gtest.h>
@@ -95,17 +93,6 @@ std::vector<uint8_t> with_metadata_bytes(std::span<const uint8_t> file,
   edited.insert(edited.end(), levels.begin(), levels.end());
   seal(edited);
   return edited;
-}
-
-TemporaryDirectory::TemporaryDirectory() {
-  std::string name = (std::filesystem::temp_directory_path() / "strata-test-XXXXXX").string();
-  if (::mkdtemp(name.data()) == nullptr) std::abort();
-  path_ = name;
-}
-
-TemporaryDirectory::~TemporaryDirectory() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
 }
 
 void write_bytes(const std::string& path, std::span<const uint8_t> bytes) {

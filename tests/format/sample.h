@@ -1,4 +1,4 @@
-// Models, temporary files and edited files that the tests of the format share.
+// Models and edited files that the tests of the format share.
 #pragma once
 
 #include <cstdint>
@@ -35,20 +35,6 @@ std::vector<uint8_t> with_metadata(std::span<const uint8_t> file,
                                    const std::function<void(Metadata&)>& edit);
 std::vector<uint8_t> with_metadata_bytes(std::span<const uint8_t> file,
                                          std::span<const uint8_t> metadata);
-
-/// A directory of its own that is removed in the end.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory();
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  ~TemporaryDirectory();
-  [[nodiscard]] std::string file(const std::string& name) const { return path_ + "/" + name; }
-  [[nodiscard]] const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 void write_bytes(const std::string& path, std::span<const uint8_t> bytes);
 

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <span>
 #include <string>
 #include <thread>
@@ -17,14 +18,14 @@
 #include "models/resnet.h"
 #include "runtime/live_state.h"
 #include "sparse/random.h"
+#include "temporary_directory.h"
 
 namespace {
 
 class PublicInterface : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    path = std::filesystem::path(testing::TempDir()) /
-           ("public_interface_" + std::to_string(getpid()) + ".strata");
+    path = directory.emplace() / "model.strata";
     auto config = strata::models::resnet_config("resnet8").value();
     const strata::sparse::LevelBudget levels[] = {{.weights = 0.1, .flops = {}},
                                                   {.weights = 0.3, .flops = {}}};
@@ -35,8 +36,9 @@ class PublicInterface : public testing::Test {
     ASSERT_TRUE(strata::sparse::fold_normalisation(nested.value()).ok());
     ASSERT_TRUE(strata::format::write(path.string(), nested.value()).ok());
   }
-  static void TearDownTestSuite() { std::filesystem::remove(path); }
+  static void TearDownTestSuite() { directory.reset(); }
 
+  static inline std::optional<strata::TemporaryDirectory> directory;
   static inline std::filesystem::path path;
 };
 

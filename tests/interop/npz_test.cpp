@@ -2,14 +2,13 @@
 #include "interop/npz.h"
 
 #include <cmath>
-#include <filesystem>
 #include <fstream>
-#include <random>
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
 #include "npz_bytes.h"
+#include "temporary_directory.h"
 
 namespace strata::interop {
 namespace {
@@ -173,16 +172,15 @@ TEST(Npz, SurvivesEveryCutAndEveryFlippedByte) {
 }
 
 TEST(Npz, OpensAFile) {
-  const auto path = std::filesystem::temp_directory_path() /
-                    ("strata-npz-" + std::to_string(std::random_device{}()) + ".npz");
+  const TemporaryDirectory directory;
+  const std::string path = directory / "a.npz";
   const Blob file = zip({{"a.npy", npy("<i4", "(1,)", bytes_of<int32_t>({3})), true}});
   std::ofstream(path, std::ios::binary)
       .write(reinterpret_cast<const char*>(file.data()), static_cast<std::streamsize>(file.size()));
-  const auto archive = NpzArchive::open(path.string());
+  const auto archive = NpzArchive::open(path);
   ASSERT_TRUE(archive.ok()) << archive.status().message();
   EXPECT_EQ(to_integers(archive.value().read("a").value(), "a").value(), std::vector<int64_t>{3});
-  EXPECT_EQ(archive.value().label("a"), path.string() + ": a");
-  std::filesystem::remove(path);
+  EXPECT_EQ(archive.value().label("a"), path + ": a");
 }
 
 }  // namespace

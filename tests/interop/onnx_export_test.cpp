@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <map>
 #include <span>
@@ -22,6 +21,7 @@
 #include "models/pointnet2.h"
 #include "models/resnet.h"
 #include "sparse/random.h"
+#include "temporary_directory.h"
 
 namespace strata::interop {
 namespace {
@@ -276,15 +276,14 @@ TEST(OnnxExport, BothGraphsOfATranslatorAreAccepted) {
 
 TEST(OnnxExport, WritesAFileOrSaysWhyNot) {
   const sparse::NestedModel nested = nested_resnet("resnet8", 8);
-  const std::filesystem::path path =
-      std::filesystem::path(testing::TempDir()) / "strata_onnx_export_test.onnx";
-  const Status status = write_onnx(path.string(), nested, 1);
+  const TemporaryDirectory directory;
+  const std::string path = directory / "model.onnx";
+  const Status status = write_onnx(path, nested, 1);
   ASSERT_TRUE(status.ok()) << status.message();
   std::ifstream file(path, std::ios::binary);
   const std::string bytes((std::istreambuf_iterator<char>(file)), {});
   EXPECT_EQ(bytes, *export_onnx(nested, 1));
-  std::filesystem::remove(path);
-  const std::string nowhere = (path / "deeper.onnx").string();
+  const std::string nowhere = directory / "nowhere/deeper.onnx";
   const Status refused = write_onnx(nowhere, nested, 1);
   EXPECT_FALSE(refused.ok());
   EXPECT_NE(refused.message().find(nowhere), std::string::npos) << refused.message();

@@ -9,6 +9,7 @@
 #include "interop/onnx_import.h"
 #include "onnx_model.h"
 #include "runtime/session.h"
+#include "temporary_directory.h"
 
 namespace strata::interop {
 namespace {
@@ -341,13 +342,10 @@ TEST(HostileOnnx, AttributesOutOfRange) {
 class ExternalData : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = std::filesystem::path(::testing::TempDir()) / "strata_onnx_hostile";
-    std::filesystem::remove_all(folder_);
     std::filesystem::create_directories(folder_ / "model");
     std::ofstream(folder_ / "secret.bin") << std::string(64, 'x');
     std::ofstream(folder_ / "model/inside.bin") << std::string(16, '\0');
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   void expect_refused_at(const std::vector<std::pair<std::string, std::string>>& entries,
                          const std::string& reason) {
@@ -363,7 +361,7 @@ class ExternalData : public ::testing::Test {
     EXPECT_NE(refusal_of(model.bytes()).message().find("tensor 'w'"), std::string::npos);
   }
 
-  std::filesystem::path folder_;
+  TemporaryDirectory folder_;
 };
 
 TEST_F(ExternalData, OutsideTheModelsDirectoryIsRefused) {
@@ -374,7 +372,7 @@ TEST_F(ExternalData, OutsideTheModelsDirectoryIsRefused) {
   expect_refused_at({{"location", "/etc/passwd"}}, outside);
   std::filesystem::create_symlink(folder_ / "secret.bin", folder_ / "model/link.bin");
   expect_refused_at({{"location", "link.bin"}}, outside);
-  std::filesystem::create_directory_symlink(folder_, folder_ / "model/up");
+  std::filesystem::create_directory_symlink(folder_.path(), folder_ / "model/up");
   expect_refused_at({{"location", "up/secret.bin"}}, outside);
 }
 

@@ -12,6 +12,7 @@
 #include "models/resnet.h"
 #include "onnx_model.h"
 #include "sparse/random.h"
+#include "temporary_directory.h"
 
 namespace strata::interop {
 namespace {
@@ -333,8 +334,7 @@ TEST(OnnxImport, NodesInAnyOrderAndWithoutNames) {
 }
 
 TEST(OnnxImport, ExternalDataBesideTheModelIsRead) {
-  const std::filesystem::path folder =
-      std::filesystem::path(::testing::TempDir()) / "strata_onnx_external";
+  const TemporaryDirectory folder;
   std::filesystem::create_directories(folder / "data");
   const float values[] = {9, 9, 1, 2};
   std::ofstream(folder / "data/weights.bin", std::ios::binary)
@@ -347,12 +347,11 @@ TEST(OnnxImport, ExternalDataBesideTheModelIsRead) {
   const auto nested = import_onnx((folder / "model.onnx").string());
   ASSERT_TRUE(nested.ok()) << nested.status().message();
   EXPECT_EQ(sparse::densify(nested->weights.begin()->second, 0), (std::vector<float>{1, 2}));
-  std::filesystem::remove_all(folder);
 }
 
 TEST(OnnxImport, ChecksListEveryOperator) {
-  const std::string path =
-      (std::filesystem::path(::testing::TempDir()) / "strata_onnx_check.onnx").string();
+  const TemporaryDirectory directory;
+  const std::string path = directory / "model.onnx";
   OnnxModel model;
   model.input("x", {1, 4}).output("y");
   model.node("Relu", {"x"}, {"a"});
@@ -373,7 +372,6 @@ TEST(OnnxImport, ChecksListEveryOperator) {
             "cannot import '" + path +
                 "': node 'b.node' (Einsum): the operator is not supported; 'strata import "
                 "--check' lists every operator");
-  std::filesystem::remove(path);
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 
 #include <gtest/gtest.h>
@@ -11,6 +10,7 @@
 
 #include "interop/onnx_import.h"
 #include "onnx_model.h"
+#include "temporary_directory.h"
 
 namespace strata::interop {
 namespace {
@@ -118,15 +118,6 @@ RC_GTEST_PROP(Safetensors, DamageIsRefusedOrRead, ()) {
 
 class WeightsBeside : public ::testing::Test {
  protected:
-  void SetUp() override {
-    folder_ =
-        std::filesystem::temp_directory_path() /
-        ("strata_weights_" + std::to_string(::testing::UnitTest::GetInstance()->random_seed()) +
-         ::testing::UnitTest::GetInstance()->current_test_info()->name());
-    std::filesystem::create_directories(folder_);
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   void write(const std::string& name, const std::string& bytes) const {
     std::ofstream(folder_ / name, std::ios::binary) << bytes;
   }
@@ -157,7 +148,7 @@ class WeightsBeside : public ::testing::Test {
   }
 
  private:
-  std::filesystem::path folder_;
+  TemporaryDirectory folder_;
 };
 
 TEST_F(WeightsBeside, StandInForInitialisersThatAreMissing) {

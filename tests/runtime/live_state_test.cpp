@@ -9,22 +9,18 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "temporary_directory.h"
+
 namespace strata::runtime {
 namespace {
 
 class LiveState : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (std::filesystem::temp_directory_path() / "strata-live-XXXXXX").string();
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-  [[nodiscard]] std::string path(const std::string& name) const { return folder_ + "/" + name; }
-  [[nodiscard]] const std::string& folder() const { return folder_; }
+  [[nodiscard]] std::string path(const std::string& name) const { return folder_ / name; }
+  [[nodiscard]] std::string folder() const { return folder_.path(); }
 
  private:
-  std::string folder_;
+  TemporaryDirectory folder_;
 };
 
 TEST_F(LiveState, WhatIsPublishedIsRead) {

@@ -6,6 +6,7 @@
 #include "deadline_fixture.h"
 #include "format/writer.h"
 #include "runtime/profile_measurement.h"
+#include "temporary_directory.h"
 
 namespace strata::testing {
 namespace {
@@ -14,15 +15,7 @@ using runtime::Session;
 
 class ProfileTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = std::filesystem::path(::testing::TempDir()) /
-              ("profile_test_" + std::to_string(::testing::UnitTest::GetInstance()->random_seed()) +
-               ::testing::UnitTest::GetInstance()->current_test_info()->name());
-    std::filesystem::create_directories(folder_);
-    model_ = (folder_ / "m.strata").string();
-    write_model(model_, 11);
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
+  void SetUp() override { write_model(model_, 11); }
 
   static void write_model(const std::string& path, uint32_t seed) {
     auto nested = random_nested(resnet("resnet8", 9, 9, 4), {0.05, 0.2, 0.5}, seed);
@@ -38,8 +31,8 @@ class ProfileTest : public ::testing::Test {
     return std::move(session).value();
   }
 
-  std::filesystem::path folder_;
-  std::string model_;
+  const TemporaryDirectory folder_;
+  const std::string model_ = folder_ / "m.strata";
 };
 
 TEST_F(ProfileTest, MeasuresEveryStepAtEveryLevel) {

@@ -1,15 +1,14 @@
 // A deadline over a whole translation: levels fall between runs of the decoder, nothing changes
 // without one, and what is missing or cannot be is told.
 #include <algorithm>
-#include <filesystem>
 #include <limits>
-
-#include <unistd.h>
+#include <optional>
 
 #include "deadline_fixture.h"
 #include "format/writer.h"
 #include "models/gnmt.h"
 #include "runtime/translator.h"
+#include "temporary_directory.h"
 
 namespace strata::runtime {
 namespace {
@@ -24,18 +23,14 @@ class TranslationDeadline : public ::testing::Test {
     config.width = 16;
     config.encoder_layers = 2;
     config.decoder_layers = 2;
-    model_path = std::filesystem::temp_directory_path() /
-                 ("translation_deadline_" + std::to_string(getpid()) + ".strata");
+    model_path = directory.emplace() / "model.strata";
     const auto nested = testing::random_nested(models::gnmt(config).value(), {0.2, 0.5, 0.9}, 5);
-    ASSERT_TRUE(format::write(model_path.string(), nested).ok());
+    ASSERT_TRUE(format::write(model_path, nested).ok());
   }
-  static void TearDownTestSuite() {
-    std::filesystem::remove(model_path);
-    std::filesystem::remove(profile_path(model_path.string()));
-  }
+  static void TearDownTestSuite() { directory.reset(); }
 
   void SetUp() override {
-    translator_ = Translator::create(format::Reader::open(model_path.string()).value(),
+    translator_ = Translator::create(format::Reader::open(model_path).value(),
                                      {.threads = 1, .beam = 2, .clock = clock_.clock()})
                       .value();
   }
@@ -61,7 +56,8 @@ class TranslationDeadline : public ::testing::Test {
     return options;
   }
 
-  static inline std::filesystem::path model_path;
+  static inline std::optional<TemporaryDirectory> directory;
+  static inline std::string model_path;
   TestClock clock_;
   std::unique_ptr<Translator> translator_;
   const std::vector<int64_t> source_ = {5, 9, 31, 12, 7, 22, 4, 18};
@@ -157,7 +153,7 @@ TEST_F(TranslationDeadline, NeedsAProfileOfTheLength) {
   EXPECT_EQ(print, translator_->fingerprint(15).value());
   EXPECT_FALSE(print == translator_->fingerprint(16).value());
   EXPECT_FALSE(translator_->load_profiles().ok()) << "there is no file yet";
-  ASSERT_TRUE(add_profile(profile_path(model_path.string()), {print, table}).ok());
+  ASSERT_TRUE(add_profile(profile_path(model_path), {print, table}).ok());
   const Status loaded = translator_->load_profiles();
   ASSERT_TRUE(loaded.ok()) << loaded.message();
   EXPECT_TRUE(translator_->translate(source_, within(1e6)).ok());

@@ -15,6 +15,7 @@
 #include "kernels/target.h"
 #include "runtime/tuning_file.h"
 #include "session_fixture.h"
+#include "temporary_directory.h"
 
 namespace strata::testing {
 namespace {
@@ -32,20 +33,13 @@ sparse::NestedModel small_resnet() {
 /// A model file of its own for every test, without tunings beside it.
 class Tuning : public ::testing::Test {
  protected:
-  Tuning()
-      : path_(::testing::TempDir() + "strata_tuner_test_" +
-              ::testing::UnitTest::GetInstance()->current_test_info()->name() + ".strata") {
+  Tuning() {
     sparse::NestedModel folded = small_resnet();
     EXPECT_TRUE(sparse::fold_normalisation(folded).ok());
     EXPECT_TRUE(format::write(path_, folded).ok());
-    std::filesystem::remove(tuning());
     unsetenv("STRATA_TUNING");
   }
-  ~Tuning() override {
-    unsetenv("STRATA_TUNING");
-    std::filesystem::remove(path_);
-    std::filesystem::remove(tuning());
-  }
+  ~Tuning() override { unsetenv("STRATA_TUNING"); }
   Tuning(const Tuning&) = delete;
   Tuning& operator=(const Tuning&) = delete;
 
@@ -72,7 +66,8 @@ class Tuning : public ::testing::Test {
     ASSERT_TRUE(runtime::add_tuning(tuning(), {session->tuning_fingerprint(), steps}).ok());
   }
 
-  std::string path_;
+  const TemporaryDirectory directory_;
+  const std::string path_ = directory_ / "model.strata";
 };
 
 void expect_all_levels_like_naive(const sparse::NestedModel& nested, Session& session) {
@@ -196,7 +191,6 @@ TEST_F(Tuning, OfAnotherFileServesTheSameLayers) {
   EXPECT_FALSE(open_session()->tuning().empty());
   const auto in_memory = open(small_resnet(), {});
   EXPECT_EQ(in_memory->tuning().size(), in_memory->steps().size());
-  std::filesystem::remove(elsewhere);
 }
 
 TEST_F(Tuning, ThatDoesNotFitIsLeftAside) {

@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "format/layout.h"
+#include "temporary_directory.h"
 
 namespace strata::runtime {
 namespace {
@@ -129,8 +130,8 @@ TEST(TuningFile, FindsWhatFitsAndSaysWhatDiffers) {
 }
 
 TEST(TuningFile, AddingReplacesTheSameAndKeepsOthers) {
-  const std::string path = ::testing::TempDir() + "strata_tuning_file_test.tuning";
-  std::filesystem::remove(path);
+  const TemporaryDirectory directory;
+  const std::string path = directory / "tuning";
   StoredTuning tuning = sample(2, 2);
   ASSERT_TRUE(add_tuning(path, tuning).ok());
   tuning.fingerprint.threads = 1;
@@ -145,7 +146,6 @@ TEST(TuningFile, AddingReplacesTheSameAndKeepsOthers) {
   std::ofstream(path) << "notes of mine";
   EXPECT_EQ(add_tuning(path, tuning).message(), "'" + path + "' is not a file of tunings");
   EXPECT_EQ(std::filesystem::file_size(path), 13U);
-  std::filesystem::remove(path);
 }
 
 }  // namespace

@@ -6,9 +6,9 @@
 #include <set>
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include "data_sets.h"
+#include "temporary_directory.h"
 #include "train/error.h"
 #include "train/text/utf8.h"
 
@@ -19,9 +19,6 @@ namespace fs = std::filesystem;
 
 class ParallelCorpus : public ::testing::Test {
  protected:
-  ParallelCorpus() { fs::create_directories(folder_); }
-  ~ParallelCorpus() override { fs::remove_all(folder_); }
-
   fs::path write(const std::string& name, const std::string& text) const {
     std::ofstream(folder_ / name, std::ios::binary) << text;
     return folder_ / name;
@@ -35,7 +32,7 @@ class ParallelCorpus : public ::testing::Test {
     return "read";
   }
 
-  fs::path folder_ = fs::temp_directory_path() / ("strata-parallel-" + std::to_string(::getpid()));
+  TemporaryDirectory folder_;
   Languages languages_ = {"en", "de"};
 };
 
@@ -79,8 +76,8 @@ TEST_F(ParallelCorpus, HasClearErrors) {
   write("none.txt", "");
   EXPECT_EQ(reason(folder_ / "none.txt", {"1", "2"}),
             "the parallel text '" + (folder_ / "none.txt").string() + "' has no sentence");
-  EXPECT_EQ(reason(folder_, languages_).substr(0, folder_.string().size() + 17),
-            "'" + folder_.string() + "' is a directory");
+  EXPECT_EQ(reason(folder_.path(), languages_).substr(0, folder_.path().string().size() + 17),
+            "'" + folder_.path().string() + "' is a directory");
 }
 
 TEST_F(ParallelCorpus, HasSplitsByName) {
@@ -88,10 +85,10 @@ TEST_F(ParallelCorpus, HasSplitsByName) {
     write(std::string(split) + ".en", "A dog.\n\n");
     write(std::string(split) + ".de", "Ein Hund.\nLeer.\n");
   }
-  const TranslationData data = load_translation(folder_, languages_, "test_2016", 0.1);
+  const TranslationData data = load_translation(folder_.path(), languages_, "test_2016", 0.1);
   EXPECT_EQ(data.train.size(), 1U);  // nobody learns from an empty side
   EXPECT_EQ(data.test.size(), 2U);
-  EXPECT_THROW((void)load_translation(folder_, languages_, "test_2017", 0.1), Error);
+  EXPECT_THROW((void)load_translation(folder_.path(), languages_, "test_2017", 0.1), Error);
 }
 
 TEST_F(ParallelCorpus, KeepsOneSentenceOnOneSide) {

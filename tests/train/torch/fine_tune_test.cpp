@@ -12,6 +12,7 @@
 #include "session_fixture.h"
 #include "small_training.h"
 #include "sparse/random.h"
+#include "temporary_directory.h"
 #include "train/error.h"
 #include "train/torch/dense_runner.h"
 
@@ -93,7 +94,7 @@ void expect_same_masks(const sparse::NestedModel& a, const sparse::NestedModel& 
 }
 
 TEST(FineTune, WithoutLabelsLevelsComeCloserToTheOriginal) {
-  const testing::ScratchDirectory folder;
+  const TemporaryDirectory folder;
   const sparse::NestedModel dense = dense_perceptron();
   const MemorySamples samples = samples_for(dense, {24}, 256, 5, /*labelled=*/false);
   const sparse::NestedModel start = testing::compress(dense, samples, {0.25, 0.5}).nested;
@@ -113,11 +114,11 @@ TEST(FineTune, ResumedAfterAnInterruptionItIsTheSameRun) {
       testing::random_nested(testing::resnet("resnet8", 16, 16, 4), {1.0}, 5);
   const MemorySamples samples = samples_for(dense, {3, 16, 16}, 64, 10, /*labelled=*/true);
   const sparse::NestedModel start = testing::compress(dense, samples, {0.3, 0.6}).nested;
-  const testing::ScratchDirectory folder;
+  const TemporaryDirectory folder;
   const FineTuneResult whole = fine_tune(dense, start, samples, options_in(folder.path(), 2));
   EXPECT_NE(whole.nested, start);
 
-  const testing::ScratchDirectory other;
+  const TemporaryDirectory other;
   FineTuneOptions options = options_in(other.path(), 2);
   options.after_step = [](int64_t done) {
     if (done == 2) (void)std::raise(SIGTERM);
@@ -133,7 +134,7 @@ TEST(FineTune, ResumedAfterAnInterruptionItIsTheSameRun) {
 }
 
 TEST(FineTune, MinutesBecomeEpochsAndAreKeptWhenResumed) {
-  const testing::ScratchDirectory folder;
+  const TemporaryDirectory folder;
   const sparse::NestedModel dense = dense_perceptron();
   const MemorySamples samples = samples_for(dense, {24}, 64, 5, /*labelled=*/true);
   const sparse::NestedModel start = testing::compress(dense, samples, {0.5}).nested;
@@ -153,7 +154,7 @@ TEST(FineTune, MinutesBecomeEpochsAndAreKeptWhenResumed) {
 }
 
 TEST(FineTune, LabelsThatTheNetworkDoesNotKnowAreRefused) {
-  const testing::ScratchDirectory folder;
+  const TemporaryDirectory folder;
   const sparse::NestedModel dense = dense_perceptron();
   MemorySamples samples(32, std::vector<int64_t>(32, 7));
   samples.add("x", {24}, testing::random_floats(int64_t{32} * 24));

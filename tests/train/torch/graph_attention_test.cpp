@@ -12,6 +12,7 @@
 #include "models/gat.h"
 #include "session_fixture.h"
 #include "small_graph.h"
+#include "temporary_directory.h"
 #include "train/torch/dense_runner.h"
 #include "train/torch/graph_attention_operators.h"
 
@@ -251,14 +252,14 @@ TEST(GraphData, WhatAKernelCannotFollowIsAnError) {
 class GraphTraining : public ::testing::Test {
  protected:
   void SetUp() override { testing::write_small_graph(data()); }
-  [[nodiscard]] std::filesystem::path data() const { return scratch_.path() / "graph.npz"; }
+  [[nodiscard]] std::filesystem::path data() const { return scratch_ / "graph.npz"; }
   [[nodiscard]] TrainOptions options(const std::string& algorithm,
                                      const std::vector<std::string>& overrides = {}) const {
-    return small_graph_options(data(), scratch_.path() / "model.strata", algorithm, overrides);
+    return small_graph_options(data(), scratch_ / "model.strata", algorithm, overrides);
   }
 
  private:
-  testing::ScratchDirectory scratch_;
+  TemporaryDirectory scratch_;
 };
 
 TEST_F(GraphTraining, EveryAlgorithmLearnsEveryLevel) {

@@ -8,6 +8,7 @@
 #include <signal.h>
 
 #include "small_training.h"
+#include "temporary_directory.h"
 
 namespace strata::train {
 namespace {
@@ -25,10 +26,10 @@ bool writing_checkpoint(const std::filesystem::path& directory) {
 }
 
 TEST(Kill, RunsThatWereKilledEndInTheSameBytes) {
-  const testing::ScratchDirectory scratch;
-  const auto data = scratch.path() / "images";
-  const auto output = scratch.path() / "model.strata";
-  const auto recipe = scratch.path() / "recipe.toml";
+  const TemporaryDirectory scratch;
+  const auto data = scratch / "images";
+  const auto output = scratch / "model.strata";
+  const auto recipe = scratch / "recipe.toml";
   testing::write_small_images(data);
   // Wide, so that a checkpoint takes a while to write.
   std::string text = testing::small_recipe(data, "joint");
@@ -37,7 +38,7 @@ TEST(Kill, RunsThatWereKilledEndInTheSameBytes) {
   text += "[checkpoint]\nevery_seconds = 1\n";
   testing::write_bytes(recipe, text);
 
-  const auto straight = scratch.path() / "straight.strata";
+  const auto straight = scratch / "straight.strata";
   ASSERT_EQ(testing::wait_for_child(testing::start_child({.recipe = recipe, .output = straight})),
             0);
 

@@ -5,6 +5,7 @@
 #include "format/reader.h"
 #include "hdf5_file.h"
 #include "small_clouds.h"
+#include "temporary_directory.h"
 
 namespace strata::train {
 namespace {
@@ -23,7 +24,7 @@ class PointTraining : public ::testing::Test {
   }
 
  private:
-  testing::ScratchDirectory scratch_;
+  TemporaryDirectory scratch_;
 };
 
 TEST_F(PointTraining, EveryAlgorithmLearnsEveryLevel) {

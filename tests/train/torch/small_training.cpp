@@ -58,17 +58,6 @@ size_t count_rows(const fs::path& log) {
 
 }  // namespace
 
-ScratchDirectory::ScratchDirectory() {
-  std::string name = (fs::temp_directory_path() / "strata-train-XXXXXX").string();
-  if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
-  path_ = name;
-}
-
-ScratchDirectory::~ScratchDirectory() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
-}
-
 void write_small_images(const fs::path& directory, int train_count, int test_count, uint32_t seed) {
   fs::create_directories(directory);
   write_split(directory, "train", train_count, seed);

@@ -16,19 +16,6 @@ namespace strata::testing {
 
 namespace fs = std::filesystem;
 
-/// Removed at the end, with all that is in it.
-class ScratchDirectory {
- public:
-  ScratchDirectory();
-  ~ScratchDirectory();
-  ScratchDirectory(const ScratchDirectory&) = delete;
-  ScratchDirectory& operator=(const ScratchDirectory&) = delete;
-  [[nodiscard]] const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
-
 /// IDX files of 8x8 grey images in three classes, each with its bright corner under noise.
 void write_small_images(const fs::path& directory, int train_count = 240, int test_count = 60,
                         uint32_t seed = 1);

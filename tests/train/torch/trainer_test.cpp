@@ -9,6 +9,7 @@
 #include "format/reader.h"
 #include "runtime/session.h"
 #include "small_training.h"
+#include "temporary_directory.h"
 #include "train/data/dataset.h"
 #include "train/data/normalisation.h"
 #include "train/error.h"
@@ -20,16 +21,15 @@ namespace {
 using testing::error_of;
 using testing::log_without_seconds;
 using testing::read_bytes;
-using testing::ScratchDirectory;
 using testing::small_options;
 using testing::write_bytes;
 
 class Training : public ::testing::Test {
  protected:
   void SetUp() override { testing::write_small_images(data()); }
-  [[nodiscard]] std::filesystem::path data() const { return scratch_.path() / "images"; }
+  [[nodiscard]] std::filesystem::path data() const { return scratch_ / "images"; }
   [[nodiscard]] std::filesystem::path output(const std::string& name = "model.strata") const {
-    return scratch_.path() / name;
+    return scratch_ / name;
   }
   [[nodiscard]] TrainOptions options(const std::string& algorithm,
                                      const std::vector<std::string>& overrides = {}) const {
@@ -46,7 +46,7 @@ class Training : public ::testing::Test {
   }
 
  private:
-  ScratchDirectory scratch_;
+  TemporaryDirectory scratch_;
 };
 
 /// Correct answers of the file's level on the test images, by our own runtime.

@@ -5,6 +5,7 @@
 #include "format/reader.h"
 #include "runtime/translator.h"
 #include "small_translation.h"
+#include "temporary_directory.h"
 #include "train/text/subwords.h"
 
 namespace strata::train {
@@ -18,13 +19,13 @@ class TranslationTraining : public ::testing::Test {
   void SetUp() override { testing::write_small_translation(scratch_.path()); }
   [[nodiscard]] TrainOptions options(const std::string& algorithm,
                                      const std::vector<std::string>& overrides = {}) const {
-    return testing::small_translation_options(scratch_.path(), scratch_.path() / "model.strata",
-                                              algorithm, overrides);
+    return testing::small_translation_options(scratch_.path(), scratch_ / "model.strata", algorithm,
+                                              overrides);
   }
   [[nodiscard]] const std::filesystem::path& folder() const { return scratch_.path(); }
 
  private:
-  testing::ScratchDirectory scratch_;
+  TemporaryDirectory scratch_;
 };
 
 TEST_F(TranslationTraining, LearnsALanguageThatTheRuntimeTranslates) {
