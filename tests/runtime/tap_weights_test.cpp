@@ -113,5 +113,41 @@ TEST(TapWeights, RunsOfALevelAreItsWeights) {
   }));
 }
 
+/// How many lists every level of a matrix of 256x512 weights has, of which `percents` are in the
+/// levels.
+std::vector<int64_t> lists_of(const std::vector<int>& percents) {
+  Problem p;
+  p.shape = {256, 512, false};
+  p.tiling.shifts = {0};
+  p.geometry.planes = 512;
+  p.geometry.plane_stride = kernels::kPixelBlock;
+  for (int64_t plane = 0; plane < 512; ++plane) p.geometry.columns.push_back({plane, 0, 0});
+  p.increments.resize(percents.size());
+  for (uint32_t position = 0; position < 256 * 512; ++position) {
+    const auto percent = static_cast<int>(position * 37 % 100);
+    const auto level = std::upper_bound(percents.begin(), percents.end(), percent);
+    if (level == percents.end()) continue;
+    sparse::Increment& increment = p.increments[static_cast<size_t>(level - percents.begin())];
+    increment.positions.push_back(position);
+    increment.values.push_back(1);
+  }
+  std::vector<const sparse::Increment*> increments;
+  for (const sparse::Increment& increment : p.increments) increments.push_back(&increment);
+  const TapWeights packed = TapWeights::pack(p.shape, p.geometry, increments, {}, "test").value();
+  std::vector<int64_t> lists;
+  for (size_t level = 0; level < percents.size(); ++level) {
+    lists.push_back(packed.list_count(static_cast<int>(level)));
+  }
+  return lists;
+}
+
+TEST(TapWeights, SparsestLevelsHaveListsOfTheirOwnWhereThatStoresLittleTwice) {
+  EXPECT_EQ(lists_of({2, 5, 13}), (std::vector<int64_t>{1, 1, 1}));  // few taps
+  EXPECT_EQ(lists_of({13, 30}), (std::vector<int64_t>{1, 2}));
+  EXPECT_EQ(lists_of({2, 5, 13, 30}), (std::vector<int64_t>{1, 1, 2, 3}));
+  EXPECT_EQ(lists_of({1, 2, 40}), (std::vector<int64_t>{1, 1, 1}));
+  EXPECT_EQ(lists_of({10, 20, 30, 40, 50, 60}), (std::vector<int64_t>{1, 1, 1, 2, 3, 4}));
+}
+
 }  // namespace
 }  // namespace strata::runtime

@@ -7,12 +7,12 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/sparse_conv/simd.cpp"
-#include "hwy/cache_control.h"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/conv_output-inl.h"
 #include "kernels/dispatch-inl.h"
 #include "kernels/plane_layout.h"
+#include "kernels/prefetch.h"
 #include "kernels/vector_registers-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -154,13 +154,6 @@ struct Run {
   int64_t offset[kLists];
 };
 
-/// Of what may lie after the end of a list.
-template <typename T>
-HWY_INLINE void prefetch(const T* first, int64_t index) {
-  const auto offset = static_cast<uintptr_t>(index) * sizeof(T);
-  hwy::Prefetch(reinterpret_cast<const T*>(reinterpret_cast<uintptr_t>(first) + offset));
-}
-
 template <int64_t kLists>
 HWY_INLINE Run<kLists> find_run(const TapMemory& taps, const TapList* lists, int64_t number) {
   // What the caches get to see of several lists are bursts too short to tell what comes next.
@@ -210,11 +203,11 @@ template <int64_t kVectors>
 HWY_INLINE void prefetch_row(const SparseConvArguments& arguments, int64_t row, int64_t pixel) {
   const float* output = arguments.output + row * arguments.output_stride + pixel;
   STRATA_UNROLL
-  for (int64_t i = 0; i < kVectors; i += kVectorsPerBlock) hwy::Prefetch(output + i * kLanes);
+  for (int64_t i = 0; i < kVectors; i += kVectorsPerBlock) prefetch(output, i * kLanes);
   if (!arguments.last_slice || arguments.residual == nullptr) return;
   const float* residual = arguments.residual + row * arguments.residual_stride + pixel;
   STRATA_UNROLL
-  for (int64_t i = 0; i < kVectors; i += kVectorsPerBlock) hwy::Prefetch(residual + i * kLanes);
+  for (int64_t i = 0; i < kVectors; i += kVectorsPerBlock) prefetch(residual, i * kLanes);
 }
 
 /// Sums kVectors vectors per row, of which the last kHidden are not written. kTaps taps at a time

@@ -13,7 +13,7 @@ void PanelProduct::load(const PanelWeights& weights, const float* vector, int64_
   for (int64_t i = columns_; i < padded_; ++i) to[i * lanes] = 0;
   if (lanes > 1) return;
   if (kernel_.split != nullptr && weights.has_codes()) kernel_.split(to, padded_);
-  if (kernel_.by_bytes != nullptr) kernel_.by_bytes(to, padded_);
+  if (kernel_.by_bytes != nullptr && weights.has_floats()) kernel_.by_bytes(to, padded_);
 }
 
 int64_t PanelProduct::most_input_floats(const PanelShape& shape, int64_t count) {

@@ -150,6 +150,8 @@ struct Slots {
   }
 };
 
+bool is_of_codes(const PanelIncrement& increment) { return increment.coding == PanelCoding::kInt8; }
+
 template <typename T>
 Result<AlignedBuffer<T>> copy_of(const std::vector<T>& from, const std::string& purpose) {
   STRATA_ASSIGN_OR_RETURN(auto buffer, AlignedBuffer<T>::create(from.size(), purpose));
@@ -177,9 +179,11 @@ PanelUnits units_of_panel(const PanelShape& shape, int64_t panel) {
 }
 
 bool PanelWeights::has_codes() const {
-  return std::any_of(increments, increments + increment_count, [](const PanelIncrement& increment) {
-    return increment.coding == PanelCoding::kInt8;
-  });
+  return std::any_of(increments, increments + increment_count, is_of_codes);
+}
+
+bool PanelWeights::has_floats() const {
+  return !std::all_of(increments, increments + increment_count, is_of_codes);
 }
 
 uint32_t encode_weight(float weight, uint32_t place) {

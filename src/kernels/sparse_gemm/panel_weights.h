@@ -91,6 +91,8 @@ struct PanelWeights {
 
   /// Whether an increment has codes of 8 bits.
   [[nodiscard]] bool has_codes() const;
+  /// Whether one has other weights.
+  [[nodiscard]] bool has_floats() const;
 };
 
 /// The float nearest to `weight` among those whose lowest bits are `place`: within 2^-18 of it,

@@ -13,10 +13,10 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/sparse_gemm/simd.cpp"
-#include "hwy/cache_control.h"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/dispatch-inl.h"
+#include "kernels/prefetch.h"
 #include "kernels/vector_registers-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -105,12 +105,13 @@ HWY_INLINE BytePlaces byte_places(ByteVector places) {
           hn::BitCast(signs, hn::ShiftLeft<2>(pairs))};
 }
 
-HWY_INLINE ByteVector pick_bytes(const uint8_t* window, const BytePlaces& places) {
+/// What the places name in the four tables of a window, of which load(i) gives number i.
+template <typename Load>
+HWY_INLINE ByteVector pick_bytes(const Load& load, const BytePlaces& places) {
   const ByteTag d;
   const hn::RebindToSigned<ByteTag> signs;
   const auto from = [&](int64_t table) HWY_ATTR {
-    return hn::BitCast(signs, hn::TableLookupBytes(hn::LoadDup128(d, window + table * kTableBytes),
-                                                   places.in_table));
+    return hn::BitCast(signs, hn::TableLookupBytes(load(table), places.in_table));
   };
   const auto first = hn::IfNegativeThenElse(places.odd_table, from(1), from(0));
   const auto last = hn::IfNegativeThenElse(places.odd_table, from(3), from(2));
@@ -155,16 +156,16 @@ HWY_INLINE ByteVector load_places(const PanelIncrement& increment, size_t at,
                                   WeightVector* weights) {
   const PanelTag d;
   // A line or less is used per slot: what the processor prefetches by itself comes too late.
-  constexpr size_t kPrefetched = 64 * kSlotRows;
+  const auto later = static_cast<int64_t>(at + 64 * kSlotRows);
   if constexpr (kCoding == PanelCoding::kHalf) {
-    hwy::Prefetch(increment.halves + at + kPrefetched);
-    hwy::Prefetch(increment.places + at + kPrefetched);
+    prefetch(increment.halves, later);
+    prefetch(increment.places, later);
     weights[0] = load_values<kCoding>(increment, at);
     weights[1] = load_values<kCoding>(increment, at + kPanelLanes);
     const auto places = hn::LoadDup128(ByteTag(), increment.places + at);
     return ByteVector{_mm256_shuffle_epi32(places.raw, _MM_SHUFFLE(3, 1, 2, 0))};
   } else {
-    hwy::Prefetch(increment.words + at + kPrefetched);
+    prefetch(increment.words, later);
     const hn::RebindToUnsigned<PlaceTag> du;
     const auto low = hn::Load(du, increment.words + at);
     const auto high = hn::Load(du, increment.words + at + kPanelLanes);
@@ -183,19 +184,13 @@ template <PanelCoding kCoding>
 HWY_INLINE void load_slot(const PanelIncrement& increment, uint32_t slot, const float* window,
                           WeightVector* weights, PanelVector* elements) {
   const ByteTag d;
-  const hn::RebindToSigned<ByteTag> signs;
   const hn::Repartition<uint16_t, ByteTag> du16;
   const BytePlaces places =
       byte_places(load_places<kCoding>(increment, size_t{slot} * kSlotRows, weights));
   const auto* const bytes = reinterpret_cast<const uint8_t*>(window);
   const auto pick_kinds = [&](const uint8_t* tables) HWY_ATTR {
-    const auto from = [&](int64_t table) HWY_ATTR {
-      return hn::BitCast(
-          signs, hn::TableLookupBytes(hn::Load(d, tables + table * kBlockBytes), places.in_table));
-    };
-    const auto first = hn::IfNegativeThenElse(places.odd_table, from(1), from(0));
-    const auto last = hn::IfNegativeThenElse(places.odd_table, from(3), from(2));
-    return hn::BitCast(d, hn::IfNegativeThenElse(places.last_tables, last, first));
+    return pick_bytes(
+        [&](int64_t table) HWY_ATTR { return hn::Load(d, tables + table * kBlockBytes); }, places);
   };
   const ByteVector even = pick_kinds(bytes);
   const ByteVector odd = pick_kinds(bytes + kHalfBlock);
@@ -394,9 +389,15 @@ HWY_INLINE void add_codes_by_one(const PanelIncrement& increment, int64_t group_
         for (size_t v = 0; v < kVectors; ++v) {
           const size_t at = size_t{slot} * kSlotBytes + v * kBytes;
           const BytePlaces places = byte_places(hn::Load(d, increment.places + at));
-          const ByteVector byte0 = pick_bytes(window, places);
-          const ByteVector byte1 = pick_bytes(window + padded, places);
-          const ByteVector byte2 = pick_bytes(window + 2 * padded, places);
+          const auto pick_from = [&](const uint8_t* tables) HWY_ATTR {
+            return pick_bytes(
+                [&](int64_t table)
+                    HWY_ATTR { return hn::LoadDup128(d, tables + table * kTableBytes); },
+                places);
+          };
+          const ByteVector byte0 = pick_from(window);
+          const ByteVector byte1 = pick_from(window + padded);
+          const ByteVector byte2 = pick_from(window + 2 * padded);
           const ByteVector codes =
               hn::Load(d, reinterpret_cast<const uint8_t*>(increment.codes) + at);
           const auto add = [&](auto code, auto high, auto rest, size_t i) HWY_ATTR {
