@@ -18,7 +18,7 @@ namespace strata::sparse {
 
 namespace {
 
-constexpr double kFlopsTolerance = 1e-3;  // relative, what allocate() promises
+constexpr double kFlopsTolerance = 1e-3;  // relative, see flops_tolerance()
 constexpr double kFlopsAim = 1e-5;        // relative, where bisection stops early
 constexpr double kMaxTilt = 1000.0;       // parts layers whose costs differ by 1 % by e^10
 constexpr int kBisections = 200;          // more than a double has bits to halve
@@ -151,6 +151,17 @@ double macs_of(const Problem& problem, const std::vector<int64_t>& counts) {
   return macs;
 }
 
+/// How far from the budget allocate() may stay: a share of it, or half of what one element costs
+/// where it costs most, since elements cannot be shared out. Moving one closes any wider gap.
+double flops_tolerance(const Problem& problem, double target) {
+  double dearest = 0.0;
+  for (size_t i = 0; i < problem.bounds.size(); ++i) {
+    const bool movable = problem.bounds[i].lower < problem.bounds[i].upper;
+    if (movable) dearest = std::max(dearest, problem.macs[i]);
+  }
+  return std::max(kFlopsTolerance * target, 0.5 * dearest);
+}
+
 /// Moves elements between two layers at a time while that brings the multiply-adds closer to the
 /// budget: in a small model one rounded element may be more than the tolerance.
 void exchange(const Problem& problem, double target, std::vector<int64_t>& counts) {
@@ -217,7 +228,7 @@ Result<std::vector<int64_t>> fill_with_flops(const Problem& problem, double flop
   }
   exchange(problem, target, best);
   const double macs = macs_of(problem, best);
-  if (std::abs(macs - target) > kFlopsTolerance * target) {
+  if (std::abs(macs - target) > flops_tolerance(problem, target)) {
     return invalid_argument("no allocation of this weights budget needs " +
                             percent_text(flops_share) +
                             " of the multiply-adds; the nearest reachable FLOPs share is " +

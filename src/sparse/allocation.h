@@ -55,7 +55,7 @@ struct LevelBudget {
 /// With `flops` given, layers are tilted towards cheap or dear ones: the density that the method
 /// wants is multiplied by macs_per_nonzero^-t, and for kGlobalMagnitude every magnitude is. The
 /// multiply-adds fall monotonically with t, so bisection finds the t that meets the budget within
-/// 0.1 % of it.
+/// 0.1 % of it, or half of what one element of the dearest layer costs where that is more.
 ///
 /// kGlobalMagnitude (Han et al. 2015; as a share of the whole network, Frankle and Carbin 2019)
 /// needs `magnitudes`: per layer, |value| of every element. Elements of equal magnitude at the
