@@ -13,23 +13,6 @@ using kernels::PlaneLayout;
 
 namespace {
 
-/// to[column][row] = from[row][column], in squares that stay in the cache.
-void transpose(const float* from, int64_t from_stride, int64_t rows, int64_t columns, float* to,
-               int64_t to_stride) {
-  constexpr int64_t kSide = 16;
-  for (int64_t top = 0; top < rows; top += kSide) {
-    const int64_t bottom = std::min(top + kSide, rows);
-    for (int64_t left = 0; left < columns; left += kSide) {
-      const int64_t right = std::min(left + kSide, columns);
-      for (int64_t column = left; column < right; ++column) {
-        for (int64_t row = top; row < bottom; ++row) {
-          to[column * to_stride + row] = from[row * from_stride + column];
-        }
-      }
-    }
-  }
-}
-
 /// Into how many ranges of rows a tile may be cut: every range brings the input of its groups to
 /// the first-level cache anew, for which it should use it so many times.
 int64_t most_ranges(int64_t groups, int64_t taps, int64_t planes) {
@@ -268,57 +251,79 @@ void StepRunner::run_gemm_over_batch(size_t index, const PackedWeights& weights,
   const PlaneLayout& out = place(step.output).layout;
   const int64_t row = memory.scratch_layout.plane_stride;
   const int64_t blocks = row / kPixelBlock;
-  const float* source = input(step.input, buffers);
-  float* transposed = arena_.data() + memory.scratch;
-  if (in.plane_stride == 1) {
-    transpose(source + in.head, in.image_stride, in.batch, in.channels, transposed, row);
-  } else {
-    for (int64_t image = 0; image < in.batch; ++image) {
+  const float* const source = input(step.input, buffers);
+  float* const transposed = arena_.data() + memory.scratch;
+  float* const result = transposed + row * in.channels;
+  float* const target = output(step.output, buffers);
+  const bool runs_dense = weights.runs_dense(level);
+
+  /// Vectors [begin, end), transposed.
+  const auto read = [&](int64_t begin, int64_t end) {
+    if (in.plane_stride == 1) {
+      transpose_(source + in.head + begin * in.image_stride, in.image_stride, end - begin,
+                 in.channels, transposed + begin, row);
+      return;
+    }
+    for (int64_t image = begin; image < end; ++image) {
       for (int64_t feature = 0; feature < in.channels; ++feature) {
         transposed[feature * row + image] = source[in.plane(image, feature)];
       }
     }
-  }
-  float* result = transposed + row * in.channels;
-  float* target = output(step.output, buffers);
-  const auto describe = [&](kernels::ConvOutput& arguments) {
-    describe_output(arguments, step, weights, level, 0);
-    arguments.output = result;
-    arguments.output_stride = row;
   };
-  const auto write = [&](int64_t begin, int64_t end) {
-    transpose(result + begin * row, row, end - begin, out.batch, target + begin, out.channels);
+  const auto multiply = [&](int64_t row_begin, int64_t row_end, int64_t block, int64_t block_end) {
+    if (runs_dense) {
+      kernels::DenseConvArguments arguments;
+      describe_output(arguments, step, weights, level, 0);
+      arguments.output = result;
+      arguments.output_stride = row;
+      arguments.rows = out.channels;
+      arguments.input = transposed;
+      run_slices(arguments, weights.dense(), weights.dense().level(level), row_begin, row_end,
+                 block, block_end);
+    } else {
+      kernels::SparseConvArguments arguments = sparse_arguments(memory.tiling);
+      describe_output(arguments, step, weights, level, 0);
+      arguments.output = result;
+      arguments.output_stride = row;
+      run_slices(arguments, weights.taps(), level, transposed, row, row_begin, row_end, block,
+                 block_end);
+    }
   };
-  if (weights.runs_dense(level)) {
-    const DenseWeights& dense = weights.dense();
-    const float* const matrix = dense.level(level);
-    for_channel_ranges(
-        pool, cursors_, 1, dense.panels_per_group(),
-        [&](int64_t /*image*/, int64_t begin, int64_t end, int /*thread*/) {
-          kernels::DenseConvArguments arguments;
-          describe(arguments);
-          arguments.rows = out.channels;
-          arguments.input = transposed;
-          const int64_t tile = balanced(blocks, dense_.tile_blocks);
-          for (int64_t block = 0; block < blocks; block += tile) {
-            run_slices(arguments, dense, matrix, begin, end, block, std::min(block + tile, blocks));
-          }
-          write(begin * dense.panel_rows(), std::min(end * dense.panel_rows(), out.channels));
-        });
+  /// Outputs [row_begin, row_end) of vectors [begin, end), transposed back.
+  const auto write = [&](int64_t row_begin, int64_t row_end, int64_t begin, int64_t end) {
+    transpose_(result + row_begin * row + begin, row, row_end - row_begin, end - begin,
+               target + begin * out.channels + row_begin, out.channels);
+  };
+
+  // Rows of the product: channels, or panels of them.
+  const int64_t rows = runs_dense ? weights.dense().panels_per_group() : out.channels;
+  const int64_t channels_per_row = runs_dense ? weights.dense().panel_rows() : 1;
+  const int64_t most_blocks =
+      runs_dense ? balanced(blocks, dense_.tile_blocks) : weights.taps().tile_blocks(level);
+  const int64_t tiles = divide_up(blocks, most_blocks);
+  if (tiles >= pool.threads()) {
+    // Each thread has vectors of its own, from what it reads to what it writes.
+    const int64_t per_thread = divide_up(tiles, pool.threads());
+    const int64_t tile = divide_up(blocks, per_thread * pool.threads());
+    for_own_tasks(pool, cursors_, divide_up(blocks, tile), [&](int task, int /*thread*/) {
+      const int64_t block = task * tile;
+      const int64_t block_end = std::min(block + tile, blocks);
+      const int64_t begin = block * kPixelBlock;
+      const int64_t end = std::min(block_end * kPixelBlock, in.batch);
+      read(begin, end);
+      multiply(0, rows, block, block_end);
+      write(0, out.channels, begin, end);
+    });
     return;
   }
-  const kernels::ConvTiling& tiling = memory.tiling;
-  const TapWeights& taps = weights.taps();
-  for_channel_ranges(pool, cursors_, 1, out.channels,
+  read(0, in.batch);
+  for_channel_ranges(pool, cursors_, 1, rows,
                      [&](int64_t /*image*/, int64_t begin, int64_t end, int /*thread*/) {
-                       kernels::SparseConvArguments arguments = sparse_arguments(tiling);
-                       describe(arguments);
-                       const int64_t tile = taps.tile_blocks(level);
-                       for (int64_t block = 0; block < blocks; block += tile) {
-                         run_slices(arguments, taps, level, transposed, row, begin, end, block,
-                                    std::min(block + tile, blocks));
+                       for (int64_t block = 0; block < blocks; block += most_blocks) {
+                         multiply(begin, end, block, std::min(block + most_blocks, blocks));
                        }
-                       write(begin, end);
+                       write(begin * channels_per_row,
+                             std::min(end * channels_per_row, out.channels), 0, in.batch);
                      });
 }
 

@@ -17,6 +17,7 @@
 #include "kernels/sparse_conv/tiling.h"
 #include "kernels/sparse_gemm/panel_product.h"
 #include "kernels/target.h"
+#include "kernels/transpose/transpose.h"
 #include "runtime/memory_plan.h"
 #include "runtime/packed_weights.h"
 #include "runtime/plan.h"
@@ -54,7 +55,8 @@ class StepRunner {
         split_(kernels::phase_split_kernel(target)),
         panels_(kernels::panel_kernel(target)),
         pool_(kernels::pool_kernel(target)),
-        elementwise_(kernels::elementwise_kernel(target)) {}
+        elementwise_(kernels::elementwise_kernel(target)),
+        transpose_(kernels::transpose_kernel(target)) {}
 
   [[nodiscard]] const TensorPlace& place(int tensor) const {
     return memory_->tensors[static_cast<size_t>(tensor)];
@@ -109,6 +111,7 @@ class StepRunner {
   kernels::PanelKernel panels_;
   kernels::PoolFunction pool_;
   kernels::ElementwiseFunction elementwise_;
+  kernels::TransposeFunction transpose_;
   TaskCursors cursors_;
   AlignedBuffer<float> arena_;
   AlignedBuffer<float> rows_;  ///< [thread][MemoryPlan::row_floats]
