@@ -16,6 +16,7 @@
 #include "core/status.h"
 #include "kernels/dense_conv/dense_conv.h"
 #include "kernels/dense_gemm/dense_gemm.h"
+#include "kernels/graph_attention/weight_columns.h"
 #include "kernels/sparse_conv/sparse_conv.h"
 #include "kernels/sparse_gemm/panel_weights.h"
 #include "runtime/dense_weights.h"
@@ -67,12 +68,13 @@ class PackedWeights {
   [[nodiscard]] const float* shift(int level) const { return at(shift_, level); }
 
   /// Of an operator step: what its kernel gets for Step::parameters[index] at one level, dense
-  /// floats or kernels::PanelWeights.
+  /// floats, kernels::PanelWeights or kernels::WeightColumns.
   [[nodiscard]] const void* operand(int level, size_t index) const {
     const auto k = static_cast<size_t>(level);
     const OperandWeights& operand = operands_[index];
-    return operand.panels.weights.empty() ? static_cast<const void*>(operand.dense[k].data())
-                                          : &operand.panels.weights[k];
+    if (!operand.panels.weights.empty()) return &operand.panels.weights[k];
+    if (!operand.columns.empty()) return &operand.columns[k];
+    return operand.dense[k].data();
   }
 
   /// Bytes held.
@@ -92,9 +94,12 @@ class PackedWeights {
     void keep_levels(size_t level_count);
   };
 
-  /// A parameter of an operator: dense, [level], or in panels if the kernel reads it so.
+  /// A parameter of an operator, [level]: dense, with lists of its columns if the kernel wants
+  /// them, or in panels if it reads it so.
   struct OperandWeights {
     std::vector<std::vector<float>> dense;
+    std::vector<kernels::PackedColumns> packed_columns;
+    std::vector<kernels::WeightColumns> columns;
     Panels panels;
   };
 

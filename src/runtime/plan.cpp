@@ -344,7 +344,7 @@ Status Planner::plan_operator(const Node& node, Step& step) {
     for (const graph::Dim& dim : value.shape) spec.shape.push_back(dim.value());
     return spec;
   };
-  kernels::OperatorSite site{node, {}, {}, {}};
+  kernels::OperatorSite site{node, {}, {}, {}, {}};
   for (const std::string& name : node.inputs) {
     Operand operand;
     const graph::Constant* constant = nullptr;
@@ -362,6 +362,10 @@ Status Planner::plan_operator(const Node& node, Step& step) {
     site.inputs.push_back(name.empty() ? kernels::TensorSpec()
                                        : spec_of(values_.find(name)->second));
     site.constants.push_back(constant);
+    const graph::Parameter* parameter =
+        operand.kind == Operand::Kind::kParameter ? model_.find_parameter(name) : nullptr;
+    site.weights.push_back(parameter != nullptr &&
+                           parameter->role == graph::ParameterRole::kWeight);
   }
   for (const std::string& name : node.outputs) {
     if (!name.empty()) STRATA_RETURN_IF_ERROR(plan_size(values_.find(name)->second).status());
@@ -369,6 +373,12 @@ Status Planner::plan_operator(const Node& node, Step& step) {
                                         : spec_of(values_.find(name)->second));
   }
   STRATA_ASSIGN_OR_RETURN(step.kernel, kernels::make_operator(site));
+  for (size_t i = 0; i < site.inputs.size(); ++i) {
+    if (site.inputs[i].present && !site.weights[i] && step.kernel->panels(i)) {
+      return unsupported("its input '" + node.inputs[i] +
+                         "' is no weight of the model, which the runtime needs it to be");
+    }
+  }
   for (const std::string& name : node.outputs) {
     int tensor = -1;
     if (!name.empty()) {

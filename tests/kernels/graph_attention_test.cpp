@@ -60,11 +60,44 @@ TEST_P(GraphAttention, SparseProductAgreesWithTheReference) {
   }));
 }
 
+TEST_P(GraphAttention, ColumnProductAgreesWithTheReference) {
+  EXPECT_TRUE(rc::check("column product", [] {
+    const int64_t rows = pick(0, 40);
+    const int64_t features = pick(1, 30);
+    const int64_t width = pick(1, 40);
+    const RandomRows places(rows, features);
+    const auto values = random_floats(places.entries(), 1);
+    auto weight = random_floats(features * width, 2);
+    const int64_t kept = pick(0, 9);  // of ten
+    for (size_t i = 0; i < weight.size(); ++i) {
+      if (static_cast<int64_t>(i * 7 % 10) >= kept) weight[i] = 0;
+    }
+    const auto count = static_cast<size_t>(rows * width);
+    std::vector<float> expected(count, -7.0F);
+    graph_attention_kernel(Target::kScalar)
+        .sparse_product({places.view(), values.data(), weight.data(), width, expected.data()}, 0,
+                        rows);
+    const PackedColumns columns(weight.data(), features, width, pick(1, features));
+    for (const Target target : {GetParam(), Target::kScalar}) {
+      const GraphAttentionKernel kernel = graph_attention_kernel(target);
+      std::vector<float> scratch(static_cast<size_t>(kernel.block_rows * (features + width)));
+      std::vector<float> actual(count, -7.0F);
+      const ColumnProductArguments arguments{places.view(),  values.data(),
+                                             columns.view(), transpose_kernel(target),
+                                             scratch.data(), actual.data()};
+      const int64_t middle = pick(0, rows);
+      kernel.column_product(arguments, 0, middle);
+      kernel.column_product(arguments, middle, rows);
+      RC_ASSERT(nearly_equal(expected, actual));
+    }
+  }));
+}
+
 TEST_P(GraphAttention, HeadScoresAgreeWithTheReference) {
   EXPECT_TRUE(rc::check("head scores", [] {
     const int64_t rows = pick(0, 12);
     const int64_t heads = pick(1, 9);
-    const int64_t size = pick(1, 40);
+    const int64_t size = *rc::gen::arbitrary<bool>() ? 4 * pick(1, 6) : pick(1, 40);
     const auto input = random_floats(rows * heads * size, 1);
     const auto weight = random_floats(heads * size, 2);
     compare<HeadScoresArguments>({input.data(), weight.data(), heads, size, nullptr}, rows,
@@ -75,7 +108,7 @@ TEST_P(GraphAttention, HeadScoresAgreeWithTheReference) {
 TEST_P(GraphAttention, EdgeSoftmaxAgreesWithTheReference) {
   EXPECT_TRUE(rc::check("edge softmax", [] {
     const int64_t nodes = pick(1, 12);
-    const int64_t heads = pick(1, 20);
+    const int64_t heads = *rc::gen::arbitrary<bool>() ? 1 : pick(1, 20);
     const RandomRows edges(nodes, nodes);
     auto target = random_floats(nodes * heads, 1);
     const auto source = random_floats(nodes * heads, 2);
@@ -90,7 +123,7 @@ TEST_P(GraphAttention, EdgeSumAgreesWithTheReference) {
   EXPECT_TRUE(rc::check("edge sum", [] {
     const int64_t nodes = pick(1, 12);
     const int64_t heads = pick(1, 9);
-    const int64_t size = pick(1, 40);
+    const int64_t size = *rc::gen::arbitrary<bool>() ? 8 * pick(1, 4) : pick(1, 40);
     const RandomRows edges(nodes, nodes);
     const auto shares = random_floats(edges.entries() * heads, 1);
     const auto input = random_floats(nodes * heads * size, 2);

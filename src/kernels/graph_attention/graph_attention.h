@@ -5,7 +5,9 @@
 
 #include <cstdint>
 
+#include "kernels/graph_attention/weight_columns.h"
 #include "kernels/target.h"
+#include "kernels/transpose/transpose.h"
 
 namespace strata::kernels {
 
@@ -21,6 +23,17 @@ struct SparseProductArguments {
   const float* values = nullptr;  ///< [entry]
   const float* weight = nullptr;  ///< [feature, width]
   int64_t width = 0;
+  float* output = nullptr;  ///< [row, width]
+};
+
+/// The same for a weight with few non-zeros, from lists of them (weight_columns.h). `scratch` are
+/// GraphAttentionKernel::block_rows * (features + width) floats of this call alone.
+struct ColumnProductArguments {
+  CompressedRows rows;
+  const float* values = nullptr;  ///< [entry]
+  WeightColumns weight;
+  TransposeFunction transpose = nullptr;
+  float* scratch = nullptr;
   float* output = nullptr;  ///< [row, width]
 };
 
@@ -62,7 +75,9 @@ struct EluArguments {
 };
 
 struct GraphAttentionKernel {
+  int64_t block_rows = 1;  ///< that column_product() computes together
   void (*sparse_product)(const SparseProductArguments& arguments, int64_t begin, int64_t end);
+  void (*column_product)(const ColumnProductArguments& arguments, int64_t begin, int64_t end);
   void (*head_scores)(const HeadScoresArguments& arguments, int64_t begin, int64_t end);
   void (*edge_softmax)(const EdgeSoftmaxArguments& arguments, int64_t begin, int64_t end);
   void (*edge_sum)(const EdgeSumArguments& arguments, int64_t begin, int64_t end);

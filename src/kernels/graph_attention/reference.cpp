@@ -17,6 +17,24 @@ void sparse_product(const SparseProductArguments& a, int64_t begin, int64_t end)
   }
 }
 
+void column_product(const ColumnProductArguments& a, int64_t begin, int64_t end) {
+  const int64_t width = a.weight.width;
+  float* const row = a.scratch;  // [feature]
+  for (int64_t i = begin; i < end; ++i) {
+    std::fill(row, row + a.weight.features, 0.0F);
+    for (int32_t e = a.rows.row_begins[i]; e < a.rows.row_begins[i + 1]; ++e) {
+      row[a.rows.columns[e]] += a.values[e];
+    }
+    float* const output = a.output + i * width;
+    std::fill(output, output + width, 0.0F);
+    for (int64_t list = 0; list < a.weight.slices * width; ++list) {
+      for (int32_t k = a.weight.begins[list]; k < a.weight.begins[list + 1]; ++k) {
+        output[list % width] += row[a.weight.nonzero_features[k]] * a.weight.values[k];
+      }
+    }
+  }
+}
+
 void head_scores(const HeadScoresArguments& a, int64_t begin, int64_t end) {
   for (int64_t i = begin; i < end; ++i) {
     for (int64_t h = 0; h < a.heads; ++h) {

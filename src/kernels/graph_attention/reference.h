@@ -6,6 +6,7 @@
 namespace strata::kernels::graph_attention_reference {
 
 void sparse_product(const SparseProductArguments& arguments, int64_t begin, int64_t end);
+void column_product(const ColumnProductArguments& arguments, int64_t begin, int64_t end);
 void head_scores(const HeadScoresArguments& arguments, int64_t begin, int64_t end);
 void edge_softmax(const EdgeSoftmaxArguments& arguments, int64_t begin, int64_t end);
 void edge_sum(const EdgeSumArguments& arguments, int64_t begin, int64_t end);

@@ -37,6 +37,7 @@ struct OperatorSite {
   std::vector<TensorSpec> inputs;
   std::vector<TensorSpec> outputs;
   std::vector<const graph::Constant*> constants;  ///< [input], null unless it is a constant
+  std::vector<bool> weights;                      ///< [input], whether it is a weight of the model
 };
 
 /// Where the data of one call is.
@@ -65,9 +66,11 @@ class OperatorKernel {
 
   /// Memory that run() needs besides its tensors.
   [[nodiscard]] virtual size_t scratch_bytes(int /*threads*/) const { return 0; }
-  /// How input `index`, if it is a weight, is packed: then it comes as PanelWeights; else as dense
-  /// floats, a copy per level.
+  /// How input `index`, if it is a weight, is packed: then it comes as PanelWeights; else, unless
+  /// there is a column_slice(), as dense floats, a copy per level.
   [[nodiscard]] virtual std::optional<PanelShape> panels(size_t /*index*/) const { return {}; }
+  /// Features per slice of input `index`, if it is a weight that is to come as WeightColumns.
+  [[nodiscard]] virtual std::optional<int64_t> column_slice(size_t /*index*/) const { return {}; }
   /// Results must not depend on the number of threads. Allocates nothing unless it fails. Errors:
   /// data that the operator does not allow, such as an index out of range; only the reason, the
   /// caller knows the node.
