@@ -92,8 +92,8 @@ def tables(arguments, models):
             "--rounds", "3" if quick else "15", "--json", out / "network.json"], out / "network.json")
 
 
-def measure(name, title, command, json_file, environment):
-    print(f"{name} ... ", end="", flush=True)
+def measure(name, title, command, json_file, environment, place):
+    print(f"[{place}] {name} ... ", end="", flush=True)
     begin = time.monotonic()
     command = [str(word) for word in command]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
@@ -141,7 +141,7 @@ def main():
               if not wanted or any(part in table[0] for part in wanted)]
     if not chosen:
         sys.exit(f"tables: no table is called like '{arguments.only}'")
-    results = [measure(*table, environment) for table in chosen]
+    results = [measure(*table, environment, f"{i}/{len(chosen)}") for i, table in enumerate(chosen, 1)]
     version = subprocess.run([strata, "--version"], capture_output=True, text=True, check=True).stdout.strip()
     document = {"when": datetime.datetime.now().isoformat(timespec="minutes"),
                 "system": f"{platform.system()} {platform.release()}, {os.cpu_count()} processors",
