@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cmath>
 #include <memory>
 #include <string>
 
@@ -69,24 +70,22 @@ class SparseProductOperator final : public OperatorKernel {
         transpose_(transpose),
         spec_(site, site.inputs[kWeight].shape[0]),
         width_(site.inputs[kWeight].shape[1]),
-        packed_(site.weights[kWeight]) {}
+        packed_(site.weights[kWeight] && lists_are_faster(0)) {}
 
   [[nodiscard]] std::optional<int64_t> column_slice(size_t index) const override {
-    // Of the first-level cache three quarters of the smallest, 32 KiB.
-    constexpr int64_t kSliceFloats = (24 << 10) / sizeof(float);
-    if (index != kWeight) return {};
-    return std::max<int64_t>(1, kSliceFloats / kernel_.block_rows);
+    if (index != kWeight || !packed_) return {};
+    return slice_features();
   }
 
   [[nodiscard]] size_t scratch_bytes(int threads) const override {
-    return static_cast<size_t>(threads * thread_floats()) * sizeof(float);
+    return packed_ ? static_cast<size_t>(threads * thread_floats()) * sizeof(float) : 0;
   }
 
   Status run(const OperatorData& data, ThreadPool& pool) const override {
     const CompressedRows rows = rows_of(data);
     STRATA_RETURN_IF_ERROR(spec_.check(rows, pool));
     const auto* const weight = packed_ ? data.input<WeightColumns>(kWeight) : nullptr;
-    if (weight == nullptr || !by_columns(*weight)) {
+    if (weight == nullptr || !lists_are_faster(weight->nonzeros())) {
       const float* const dense = packed_ ? weight->dense : data.input<float>(kWeight);
       const SparseProductArguments arguments{rows, data.input<float>(2), dense, width_,
                                              data.output<float>(0)};
@@ -120,25 +119,33 @@ class SparseProductOperator final : public OperatorKernel {
     return (floats + 15) / 16 * 16;
   }
 
-  /// Whether lists are faster, by what both took on an AMD EPYC (Zen 3) with AVX2, in picoseconds.
-  [[nodiscard]] bool by_columns(const WeightColumns& weight) const {
+  [[nodiscard]] int64_t slice_features() const {
+    // Of the first-level cache three quarters of the smallest, 32 KiB.
+    constexpr int64_t kSliceFloats = (24 << 10) / sizeof(float);
+    return std::max<int64_t>(1, kSliceFloats / kernel_.block_rows);
+  }
+
+  /// By what both took on an AMD EPYC (Zen 3) with AVX2, in picoseconds.
+  [[nodiscard]] bool lists_are_faster(int64_t nonzeros) const {
     constexpr double kMultiplication = 75;  // of an entry by one weight of its row
     constexpr double kEntry = 2000;         // put into a block and taken out again
     constexpr double kNonzero = 800;        // times a block
     constexpr double kList = 2500;          // for a block
     const auto entries = static_cast<double>(spec_.entries);
+    const auto width = static_cast<double>(width_);
     const double blocks = static_cast<double>(spec_.rows) / static_cast<double>(kernel_.block_rows);
-    const auto lists = static_cast<double>(weight.slices * width_);
+    const double slices =
+        std::ceil(static_cast<double>(spec_.columns) / static_cast<double>(slice_features()));
     return entries * kEntry +
-               blocks * (static_cast<double>(weight.nonzeros()) * kNonzero + lists * kList) <
-           entries * static_cast<double>(width_) * kMultiplication;
+               blocks * (static_cast<double>(nonzeros) * kNonzero + slices * width * kList) <
+           entries * width * kMultiplication;
   }
 
   GraphAttentionKernel kernel_;
   TransposeFunction transpose_;
   RowsSpec spec_;
   int64_t width_;
-  bool packed_;  ///< the weight is one of the model and comes as WeightColumns
+  bool packed_;  ///< the weight comes as WeightColumns: it is the model's, and lists may pay
 };
 
 class HeadScoresOperator final : public OperatorKernel {

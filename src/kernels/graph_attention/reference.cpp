@@ -28,7 +28,7 @@ void column_product(const ColumnProductArguments& a, int64_t begin, int64_t end)
     float* const output = a.output + i * width;
     std::fill(output, output + width, 0.0F);
     for (int64_t list = 0; list < a.weight.slices * width; ++list) {
-      for (int32_t k = a.weight.begins[list]; k < a.weight.begins[list + 1]; ++k) {
+      for (int64_t k = a.weight.begins[list]; k < a.weight.begins[list + 1]; ++k) {
         output[list % width] += row[a.weight.nonzero_features[k]] * a.weight.values[k];
       }
     }

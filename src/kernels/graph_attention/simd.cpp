@@ -72,7 +72,7 @@ constexpr auto kBlockRows = static_cast<int64_t>(2 * kMostLanes);
 
 /// Adds the non-zeros [first, last) times what the block's rows have of their features to the sums
 /// of a column. Four sums, for each waits for its last addition.
-HWY_INLINE void add_nonzeros(const WeightColumns& weight, int32_t first, int32_t last,
+HWY_INLINE void add_nonzeros(const WeightColumns& weight, int64_t first, int64_t last,
                              const float* block, float* sums) {
   const hn::CappedTag<float, kMostLanes> d;
   constexpr auto kStep = static_cast<int64_t>(kMostLanes);
@@ -80,7 +80,7 @@ HWY_INLINE void add_nonzeros(const WeightColumns& weight, int32_t first, int32_t
   auto sum1 = hn::LoadU(d, sums + kStep);
   auto sum2 = hn::Zero(d);
   auto sum3 = sum2;
-  int32_t k = first;
+  int64_t k = first;
   for (; k + 2 <= last; k += 2) {
     const float* const a = block + weight.nonzero_features[k] * kBlockRows;
     const float* const b = block + weight.nonzero_features[k + 1] * kBlockRows;
@@ -118,7 +118,7 @@ void column_product(const ColumnProductArguments& a, int64_t begin, int64_t end)
     }
     std::fill(sums, sums + weight.width * kBlockRows, 0.0F);
     for (int64_t slice = 0; slice < weight.slices; ++slice) {
-      const int32_t* const begins = weight.begins + slice * weight.width;
+      const int64_t* const begins = weight.begins + slice * weight.width;
       for (int64_t column = 0; column < weight.width; ++column) {
         add_nonzeros(weight, begins[column], begins[column + 1], block, sums + column * kBlockRows);
       }

@@ -20,7 +20,7 @@ PackedColumns::PackedColumns(const float* dense, int64_t features, int64_t width
         nonzero_features_.push_back(static_cast<int32_t>(feature));
         values_.push_back(value);
       }
-      begins_.push_back(static_cast<int32_t>(values_.size()));
+      begins_.push_back(static_cast<int64_t>(values_.size()));
     }
   }
 }
@@ -31,7 +31,7 @@ WeightColumns PackedColumns::view() const {
 }
 
 size_t PackedColumns::bytes() const {
-  return begins_.capacity() * sizeof(int32_t) + nonzero_features_.capacity() * sizeof(int32_t) +
+  return begins_.capacity() * sizeof(int64_t) + nonzero_features_.capacity() * sizeof(int32_t) +
          values_.capacity() * sizeof(float);
 }
 

@@ -15,7 +15,7 @@ struct WeightColumns {
   int64_t features = 0;
   int64_t width = 0;
   int64_t slices = 0;
-  const int32_t* begins = nullptr;            ///< [slices * width + 1]
+  const int64_t* begins = nullptr;            ///< [slices * width + 1]
   const int32_t* nonzero_features = nullptr;  ///< [non-zero]
   const float* values = nullptr;              ///< [non-zero]
 
@@ -25,7 +25,7 @@ struct WeightColumns {
 /// Owns the lists.
 class PackedColumns {
  public:
-  /// `dense` has features * width floats and must outlive the lists; there are fewer than 2^31.
+  /// `dense` has features * width floats and must outlive the lists; fewer than 2^31 features.
   PackedColumns(const float* dense, int64_t features, int64_t width, int64_t slice_features);
 
   [[nodiscard]] WeightColumns view() const;
@@ -34,7 +34,7 @@ class PackedColumns {
  private:
   const float* dense_;
   int64_t features_, width_, slices_;
-  std::vector<int32_t> begins_;
+  std::vector<int64_t> begins_;
   std::vector<int32_t> nonzero_features_;
   std::vector<float> values_;
 };
