@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <limits>
 #include <memory>
@@ -30,16 +31,19 @@ class AlignedBuffer {
  public:
   AlignedBuffer() = default;
   /// Errors: not enough memory; `purpose` appears in the message ("the activations").
-  static Result<AlignedBuffer> create(size_t size, const std::string& purpose) {
+  /// The size has 64 bits also where addresses have 32, so that no caller cuts it.
+  static Result<AlignedBuffer> create(uint64_t elements, const std::string& purpose) {
     AlignedBuffer buffer;
-    if (size == 0) return buffer;
+    if (elements == 0) return buffer;
+    const auto size = static_cast<size_t>(elements);
     void* memory = nullptr;
-    if (size <= std::numeric_limits<ptrdiff_t>::max() / sizeof(T)) {
+    if (elements <= std::numeric_limits<ptrdiff_t>::max() / sizeof(T)) {
       memory = ::operator new(size * sizeof(T), alignment(size), std::nothrow);
     }
     if (memory == nullptr) {
-      return resource_exhausted("there is no memory for " + purpose + " (" + std::to_string(size) +
-                                " elements of " + std::to_string(sizeof(T)) + " bytes)");
+      return resource_exhausted("there is no memory for " + purpose + " (" +
+                                std::to_string(elements) + " elements of " +
+                                std::to_string(sizeof(T)) + " bytes)");
     }
     request_huge_pages(memory, size * sizeof(T));
     std::memset(memory, 0, size * sizeof(T));

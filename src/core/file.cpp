@@ -116,6 +116,10 @@ Result<MappedFile> MappedFile::open(const std::string& path) {
   if (S_ISDIR(info.st_mode)) return invalid_argument("'" + path + "' is a directory, not a file");
   if (!S_ISREG(info.st_mode)) return invalid_argument("'" + path + "' is not a regular file");
   if (info.st_size == 0) return MappedFile(nullptr, 0);
+  if (!std::in_range<size_t>(info.st_size)) {
+    return resource_exhausted("cannot map '" + path + "': its " + std::to_string(info.st_size) +
+                              " bytes are more than this program can address");
+  }
   const auto size = static_cast<size_t>(info.st_size);
   void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
   if (data == MAP_FAILED) return io_error("cannot map '" + path + "': " + reason(errno));

@@ -17,7 +17,8 @@ namespace strata {
 class MappedFile {
  public:
   /// Errors name the path: missing (kNotFound), a directory or another thing that is not a regular
-  /// file (kInvalidArgument), unreadable (kIoError). An empty file is fine and has no bytes.
+  /// file (kInvalidArgument), unreadable (kIoError), more bytes than there are addresses
+  /// (kResourceExhausted). An empty file is fine and has no bytes.
   static Result<MappedFile> open(const std::string& path);
 
   MappedFile(MappedFile&& other) noexcept;

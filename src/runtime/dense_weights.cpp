@@ -99,7 +99,7 @@ Result<DenseWeights> DenseWeights::pack(const MatrixShape& shape, int64_t groups
         row / group_rows * packed.panels_per_group_ + row % group_rows / panel_rows;
     place_of_row.push_back(panel * stride + row % group_rows % panel_rows);
   }
-  const auto size = static_cast<size_t>(groups * packed.panels_per_group_ * stride);
+  const auto size = static_cast<uint64_t>(groups * packed.panels_per_group_ * stride);
   const auto fill = [&](const sparse::Increment& increment, float* weights) {
     for (size_t i = 0; i < increment.positions.size(); ++i) {
       const uint32_t position = increment.positions[i];

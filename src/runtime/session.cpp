@@ -426,7 +426,7 @@ class PlannedSession final : public Session {
                               std::string(graph::to_string(info.type)));
     }
     const int64_t elements = parts_ * tensor.elements();
-    if (view.elements == static_cast<size_t>(elements)) return {};
+    if (view.elements == static_cast<uint64_t>(elements)) return {};
     return invalid_argument(std::string(what) + " '" + info.name + "' has " +
                             std::to_string(view.elements) + " elements, its shape " +
                             graph::to_string(info.shape) + " has " + std::to_string(elements));

@@ -40,10 +40,10 @@ Result<StepRunner> StepRunner::create(const Plan& plan, const MemoryPlan& memory
   runner.cursors_ = TaskCursors(static_cast<size_t>(threads));
   STRATA_ASSIGN_OR_RETURN(
       runner.arena_,
-      AlignedBuffer<float>::create(static_cast<size_t>(memory.arena_floats), "the activations"));
+      AlignedBuffer<float>::create(static_cast<uint64_t>(memory.arena_floats), "the activations"));
   STRATA_ASSIGN_OR_RETURN(
       runner.rows_,
-      AlignedBuffer<float>::create(static_cast<size_t>(memory.row_floats * threads), "pooling"));
+      AlignedBuffer<float>::create(static_cast<uint64_t>(memory.row_floats * threads), "pooling"));
   std::vector<const PlaneLayout*> masked;  // the layout that each mask was made for
   for (const Step& step : plan.steps) {
     runner.operand_data_.resize(std::max(runner.operand_data_.size(), step.operands.size()));
@@ -62,8 +62,8 @@ Result<StepRunner> StepRunner::create(const Plan& plan, const MemoryPlan& memory
       }
     }
     if (mask != nullptr) continue;
-    STRATA_ASSIGN_OR_RETURN(auto made, AlignedBuffer<uint32_t>::create(static_cast<size_t>(pixels),
-                                                                       "a mask of pixels"));
+    STRATA_ASSIGN_OR_RETURN(auto made, AlignedBuffer<uint32_t>::create(
+                                           static_cast<uint64_t>(pixels), "a mask of pixels"));
     for (int64_t y = 0; y < layout.height; ++y) {
       std::fill_n(made.data() + y * layout.pitch, layout.width, ~uint32_t{0});
     }

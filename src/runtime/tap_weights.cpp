@@ -116,7 +116,8 @@ Result<TapWeights> TapWeights::pack(const MatrixShape& shape, const TapGeometry&
   for (size_t list = 0; list < levels; ++list) {
     const std::vector<int64_t>& slices = packed.slices(static_cast<int>(list));
     if (list < packed.alone_) places.emplace_back(shape, geometry, slices);
-    const auto runs = static_cast<size_t>(packed.rows_ * packed.shifts_) * (slices.size() - 1);
+    const auto runs = static_cast<uint64_t>(packed.rows_ * packed.shifts_) * (slices.size() - 1);
+    STRATA_ASSIGN_OR_RETURN(auto begin, AlignedBuffer<uint32_t>::create(runs + 1, purpose));
     next[list].resize(runs);
     for (size_t k = first_increment(list); k <= list; ++k) {
       for (const uint32_t position : increments[k]->positions) {
@@ -124,7 +125,6 @@ Result<TapWeights> TapWeights::pack(const MatrixShape& shape, const TapGeometry&
         if (run != TapColumn::kNowhere) ++next[list][static_cast<size_t>(run)];
       }
     }
-    STRATA_ASSIGN_OR_RETURN(auto begin, AlignedBuffer<uint32_t>::create(runs + 1, purpose));
     for (size_t run = 0; run < runs; ++run) {
       begin[run] = end;
       end += round_up(next[list][run]);

@@ -4,8 +4,6 @@
 #include <cstring>
 
 #include <gtest/gtest.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "sample.h"
 #include "temporary_directory.h"
@@ -92,25 +90,6 @@ TEST(Header, WhatIsNoReadableFileIsRefused) {
   const std::string empty = directory / "empty";
   write_bytes(empty, {});
   EXPECT_EQ(open(empty).message(), "'" + empty + "' is not a .strata file: it is empty");
-  const std::string pipe = directory / "pipe";
-  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
-  EXPECT_EQ(open(pipe).message(), "'" + pipe + "' is not a regular file");
-}
-
-/// As a user who may not read it; root may read everything.
-TEST(Header, AnUnreadableFileIsRefused) {
-  const TemporaryDirectory directory;
-  const std::string path = directory / "secret.strata";
-  write_bytes(path, sample_file());
-  ASSERT_EQ(::chmod(directory.path().c_str(), 0755), 0);
-  ASSERT_EQ(::chmod(path.c_str(), 0), 0);
-  constexpr uid_t kNobody = 65534;
-  const bool root = ::geteuid() == 0;
-  ASSERT_EQ(root ? ::seteuid(kNobody) : 0, 0);
-  const Status status = Reader::open(path).status();
-  ASSERT_EQ(root ? ::seteuid(0) : 0, 0);
-  EXPECT_EQ(status.code(), StatusCode::kIoError);
-  EXPECT_EQ(status.message(), "cannot read '" + path + "': Permission denied");
 }
 
 TEST(Header, ImpossibleFieldsAreRefused) {

@@ -54,33 +54,39 @@ Gen<T> inRange(T least, T end) {
   });
 }
 
-/// Any integer, small ones more often than their share.
-template <typename T>
-Gen<T> arbitrary() {
-  static_assert(std::is_integral_v<T>);
-  return Gen<T>([] {
-    if constexpr (std::is_same_v<T, bool>) {
-      return detail::random()() % 2 == 0;
-    } else {
-      return static_cast<T>(static_cast<T>(detail::random()()) >>
-                            detail::random()() % std::numeric_limits<T>::digits);
-    }
-  });
-}
-
-template <typename Container>
-Gen<typename Container::value_type> elementOf(Container values) {
-  return Gen<typename Container::value_type>([values = std::move(values)] {
-    return values[static_cast<size_t>(detail::random()() % values.size())];
-  });
-}
-
+/// Of `size` values; without one, of 0, ..., 100 as rapidcheck.
 template <typename Container, typename T>
 Gen<Container> container(size_t size, Gen<T> values) {
   return Gen<Container>([=] {
     Container result;
     for (size_t i = 0; i < size; ++i) result.push_back(*values);
     return result;
+  });
+}
+template <typename Container, typename T>
+Gen<Container> container(Gen<T> values) {
+  return Gen<Container>([=] { return *container<Container>(*inRange<size_t>(0, 101), values); });
+}
+
+/// Any integer, small ones more often than their share, or a string or vector of them.
+template <typename T>
+Gen<T> arbitrary() {
+  if constexpr (std::is_same_v<T, bool>) {
+    return Gen<T>([] { return detail::random()() % 2 == 0; });
+  } else if constexpr (std::is_integral_v<T>) {
+    return Gen<T>([] {
+      return static_cast<T>(static_cast<T>(detail::random()()) >>
+                            detail::random()() % std::numeric_limits<T>::digits);
+    });
+  } else {
+    return container<T>(arbitrary<typename T::value_type>());
+  }
+}
+
+template <typename Container>
+Gen<typename Container::value_type> elementOf(Container values) {
+  return Gen<typename Container::value_type>([values = std::move(values)] {
+    return values[static_cast<size_t>(detail::random()() % values.size())];
   });
 }
 
