@@ -22,8 +22,7 @@ Proportion wilson_interval(int64_t hits, int64_t trials) {
 }
 
 double nines(double miss_rate) {
-  if (miss_rate <= 0) return std::numeric_limits<double>::infinity();
-  return 0.0 - std::log10(miss_rate);  // not the negation, which at a rate of 1 would print as -0
+  return miss_rate > 0 ? -std::log10(miss_rate) : std::numeric_limits<double>::infinity();
 }
 
 }  // namespace strata::route

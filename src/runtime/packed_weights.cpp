@@ -206,11 +206,7 @@ Status PackedWeights::pack_operands(const graph::Model& model, const Step& step,
     const auto slice = weight ? step.kernel->column_slice(i) : std::nullopt;
     if (!slice) continue;
     for (const std::vector<float>& dense : operand.dense) {
-      operand.packed_columns.emplace_back(dense.data(), parameter.shape[0], parameter.shape[1],
-                                          *slice);
-    }
-    for (const kernels::PackedColumns& packed : operand.packed_columns) {
-      operand.columns.push_back(packed.view());
+      operand.columns.emplace_back(dense.data(), parameter.shape[0], parameter.shape[1], *slice);
     }
   }
   return {};
@@ -255,7 +251,7 @@ size_t PackedWeights::bytes() const {
   size_t bytes = taps_.bytes() + dense_.bytes() + panels_.bytes();
   for (const OperandWeights& operand : operands_) {
     for (const auto& dense : operand.dense) bytes += dense.capacity() * sizeof(float);
-    for (const auto& packed : operand.packed_columns) bytes += packed.bytes();
+    for (const auto& columns : operand.columns) bytes += columns.bytes();
     bytes += operand.panels.bytes();
   }
   for (const auto& scale : scale_) bytes += scale.capacity() * sizeof(float);
@@ -273,7 +269,6 @@ void PackedWeights::keep_levels(int level_count) {
   panels_.keep_levels(static_cast<size_t>(level_count));
   for (OperandWeights& operand : operands_) {
     truncate(operand.dense);
-    truncate(operand.packed_columns);
     truncate(operand.columns);
     operand.panels.keep_levels(static_cast<size_t>(level_count));
   }

@@ -73,7 +73,7 @@ class PackedWeights {
     const auto k = static_cast<size_t>(level);
     const OperandWeights& operand = operands_[index];
     if (!operand.panels.weights.empty()) return &operand.panels.weights[k];
-    if (!operand.columns.empty()) return &operand.columns[k];
+    if (!operand.columns.empty()) return &operand.columns[k].view();
     return operand.dense[k].data();
   }
 
@@ -98,8 +98,7 @@ class PackedWeights {
   /// them, or in panels if it reads it so.
   struct OperandWeights {
     std::vector<std::vector<float>> dense;
-    std::vector<kernels::PackedColumns> packed_columns;
-    std::vector<kernels::WeightColumns> columns;
+    std::vector<kernels::PackedColumns> columns;
     Panels panels;
   };
 

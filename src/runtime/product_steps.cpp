@@ -270,21 +270,22 @@ void StepRunner::run_gemm_over_batch(size_t index, const PackedWeights& weights,
       }
     }
   };
+  const auto describe = [&](kernels::ConvOutput& arguments) {
+    describe_output(arguments, step, weights, level, 0);
+    arguments.output = result;
+    arguments.output_stride = row;
+  };
   const auto multiply = [&](int64_t row_begin, int64_t row_end, int64_t block, int64_t block_end) {
     if (runs_dense) {
       kernels::DenseConvArguments arguments;
-      describe_output(arguments, step, weights, level, 0);
-      arguments.output = result;
-      arguments.output_stride = row;
+      describe(arguments);
       arguments.rows = out.channels;
       arguments.input = transposed;
       run_slices(arguments, weights.dense(), weights.dense().level(level), row_begin, row_end,
                  block, block_end);
     } else {
       kernels::SparseConvArguments arguments = sparse_arguments(memory.tiling);
-      describe_output(arguments, step, weights, level, 0);
-      arguments.output = result;
-      arguments.output_stride = row;
+      describe(arguments);
       run_slices(arguments, weights.taps(), level, transposed, row, row_begin, row_end, block,
                  block_end);
     }

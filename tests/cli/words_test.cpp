@@ -43,6 +43,15 @@ TEST(Table, AlignsColumnsByCharactersNotBytes) {
             "x       12,345\n");
 }
 
+TEST(Numbers, RoundToZeroWithoutASign) {
+  EXPECT_EQ(format_fixed(-0.0, 2), "0.00");
+  EXPECT_EQ(format_fixed(-0.04, 1), "0.0");
+  EXPECT_EQ(format_fixed(-0.4, 0), "0");
+  EXPECT_EQ(format_fixed(-0.06, 1), "-0.1");
+  EXPECT_EQ(format_fixed(-10.0, 2), "-10.00");
+  EXPECT_EQ(format_fixed(5.384, 2), "5.38");
+}
+
 TEST(Numbers, AreShortAndKeepThreeDigits) {
   EXPECT_EQ(format_count(0), "0");
   EXPECT_EQ(format_count(999), "999");

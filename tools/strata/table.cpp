@@ -72,7 +72,9 @@ std::string Table::text() const {
 std::string format_fixed(double value, int decimals) {
   std::array<char, 64> buffer{};
   const int length = std::snprintf(buffer.data(), buffer.size(), "%.*f", decimals, value);
-  return {buffer.data(), static_cast<size_t>(length)};
+  const std::string_view text(buffer.data(), static_cast<size_t>(length));
+  const bool zero = text.find_first_not_of("-0.") == std::string_view::npos;
+  return std::string(zero && text.starts_with('-') ? text.substr(1) : text);
 }
 
 std::string format_count(int64_t value) {

@@ -28,7 +28,7 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
-/// "5.38": `decimals` digits after the point.
+/// "5.38": `decimals` digits after the point. What rounds to zero has no sign.
 std::string format_fixed(double value, int decimals);
 /// "1,234,567".
 std::string format_count(int64_t value);

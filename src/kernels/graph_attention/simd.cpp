@@ -211,8 +211,9 @@ void softmax_of_one_head(const EdgeSoftmaxArguments& a, int64_t begin, int64_t e
       hn::StoreU(share, d, a.output + e);
       sum += hn::GetLane(hn::SumOfLanes(d, share));
     });
+    const float scale = 1.0F / sum;
     for_vectors(first, last, [&](auto d, int64_t e) HWY_ATTR {
-      hn::StoreU(hn::Mul(hn::LoadU(d, a.output + e), hn::Set(d, 1.0F / sum)), d, a.output + e);
+      hn::StoreU(hn::Mul(hn::LoadU(d, a.output + e), hn::Set(d, scale)), d, a.output + e);
     });
   }
 }

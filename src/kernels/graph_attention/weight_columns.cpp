@@ -6,11 +6,7 @@ namespace strata::kernels {
 
 PackedColumns::PackedColumns(const float* dense, int64_t features, int64_t width,
                              int64_t slice_features)
-    : dense_(dense),
-      features_(features),
-      width_(width),
-      slices_((features + slice_features - 1) / slice_features),
-      begins_{0} {
+    : begins_{0} {
   for (int64_t first = 0; first < features; first += slice_features) {
     const int64_t last = std::min(first + slice_features, features);
     for (int64_t column = 0; column < width; ++column) {
@@ -23,11 +19,9 @@ PackedColumns::PackedColumns(const float* dense, int64_t features, int64_t width
       begins_.push_back(static_cast<int64_t>(values_.size()));
     }
   }
-}
-
-WeightColumns PackedColumns::view() const {
-  return {dense_,        features_, width_, slices_, begins_.data(), nonzero_features_.data(),
-          values_.data()};
+  const int64_t slices = (features + slice_features - 1) / slice_features;
+  view_ = {dense,         features, width, slices, begins_.data(), nonzero_features_.data(),
+           values_.data()};
 }
 
 size_t PackedColumns::bytes() const {

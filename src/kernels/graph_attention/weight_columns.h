@@ -22,18 +22,20 @@ struct WeightColumns {
   [[nodiscard]] int64_t nonzeros() const { return begins[slices * width]; }
 };
 
-/// Owns the lists.
+/// Owns the lists. May be moved, for what the view points to stays where it is.
 class PackedColumns {
  public:
   /// `dense` has features * width floats and must outlive the lists; fewer than 2^31 features.
   PackedColumns(const float* dense, int64_t features, int64_t width, int64_t slice_features);
 
-  [[nodiscard]] WeightColumns view() const;
+  PackedColumns(PackedColumns&&) = default;
+  PackedColumns& operator=(PackedColumns&&) = default;
+
+  [[nodiscard]] const WeightColumns& view() const { return view_; }
   [[nodiscard]] size_t bytes() const;  ///< of the lists
 
  private:
-  const float* dense_;
-  int64_t features_, width_, slices_;
+  WeightColumns view_;
   std::vector<int64_t> begins_;
   std::vector<int32_t> nonzero_features_;
   std::vector<float> values_;
