@@ -130,7 +130,7 @@ double measure_peak() {
   const auto kernel = kernels::sparse_conv_kernel(value_of(kernels::default_target()));
   constexpr int64_t kTaps = 400;
   const int64_t input_blocks = 256;
-  const int64_t tile = kernel.tile_blocks;
+  const int64_t tile = kernel.tiles.most;
   auto input = value_of(AlignedBuffer<float>::create(
       static_cast<size_t>((input_blocks + tile) * kernels::kPixelBlock), "input"));
   auto output = value_of(

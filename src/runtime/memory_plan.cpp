@@ -10,6 +10,7 @@
 
 #include "kernels/pool/pool.h"
 #include "kernels/sparse_gemm/panel_product.h"
+#include "runtime/tasks.h"
 
 namespace strata::runtime {
 namespace {
@@ -75,9 +76,9 @@ int64_t place_pieces(std::vector<Piece> pieces) {
 
 class MemoryPlanner {
  public:
-  MemoryPlanner(const Plan& plan, int64_t max_tile_blocks, int threads)
+  MemoryPlanner(const Plan& plan, const kernels::TileSizes& tile_sizes, int threads)
       : plan_(plan),
-        max_tile_blocks_(max_tile_blocks),
+        tile_sizes_(tile_sizes),
         threads_(threads),
         planes_(plan.tensors.size()),
         classes_(plan.tensors.size()) {
@@ -143,13 +144,13 @@ class MemoryPlanner {
       const PlanTensor& output = tensor(plan_.steps[i].output);
       int64_t& widest = pitch[classes_.find(static_cast<size_t>(plan_.steps[i].output))];
       widest = kernels::choose_pitch(*memory_.steps[i].geometry, output.size[2], widest,
-                                     max_tile_blocks_);
+                                     tile_sizes_.most);
     }
     for (size_t i = 0; i < plan_.steps.size(); ++i) {
       StepMemory& step = memory_.steps[i];
       if (!step.geometry) continue;
       const int64_t p = pitch[classes_.find(static_cast<size_t>(plan_.steps[i].output))];
-      step.tiling = kernels::plan_tiling(*step.geometry, p, max_tile_blocks_);
+      step.tiling = kernels::plan_tiling(*step.geometry, p, tile_sizes_);
       if (step.packed) continue;
       const auto input = static_cast<size_t>(plan_.steps[i].input);
       const int64_t blocks = round_up(tensor(plan_.steps[i].output).size[2] * p, kPixelBlock);
@@ -188,6 +189,10 @@ class MemoryPlanner {
     }
     const PlaneLayout& in = memory_.tensors[static_cast<size_t>(step.input)].layout;
     const PlaneLayout& out = memory_.tensors[static_cast<size_t>(step.output)].layout;
+    if (threads_ > 1) {
+      const int64_t images = step.kind == StepKind::kConv ? out.batch : 1;
+      memory.tasks = divide_up(kTasksPerThread * threads_, images);
+    }
     if (step.kind == StepKind::kMaxPool || step.kind == StepKind::kAveragePool) {
       const int64_t row = kernels::pool_row_floats(step.window, in.width, out.width);
       memory_.row_floats = std::max(memory_.row_floats, round_up(row, kPixelBlock));
@@ -210,7 +215,7 @@ class MemoryPlanner {
         const int64_t row = round_up(in.batch, kPixelBlock);
         memory.scratch_layout = {1, in.channels, 1, in.batch, row, 0, row, row * in.channels};
         memory.scratch_floats = row * (in.channels + out.channels);
-        memory.tiling = kernels::plan_product_tiling(row / kPixelBlock, max_tile_blocks_);
+        memory.tiling = kernels::plan_product_tiling(row / kPixelBlock, tile_sizes_);
       }
     }
     return {};
@@ -268,7 +273,7 @@ class MemoryPlanner {
   }
 
   const Plan& plan_;
-  int64_t max_tile_blocks_;
+  kernels::TileSizes tile_sizes_;
   int threads_;
   MemoryPlan memory_;
   std::vector<bool> planes_;  ///< [tensor]
@@ -277,8 +282,9 @@ class MemoryPlanner {
 
 }  // namespace
 
-Result<MemoryPlan> plan_memory(const Plan& plan, int64_t max_tile_blocks, int threads) {
-  return MemoryPlanner(plan, max_tile_blocks, threads).make();
+Result<MemoryPlan> plan_memory(const Plan& plan, const kernels::TileSizes& tile_sizes,
+                               int threads) {
+  return MemoryPlanner(plan, tile_sizes, threads).make();
 }
 
 }  // namespace strata::runtime

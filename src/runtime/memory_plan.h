@@ -35,6 +35,7 @@ inline constexpr int64_t kMinBatchForLanes = 4;
 struct StepMemory {
   std::optional<kernels::ConvGeometry> geometry;  ///< of a convolution
   kernels::ConvTiling tiling;                     ///< of it, or of a product over a batch
+  int64_t tasks = 1;                              ///< that an image of it is wanted to be cut into
   bool packed = false;                            ///< its input is first copied to the scratch
   kernels::PlaneLayout scratch_layout;            ///< of the packed input
   int64_t scratch = 0;                            ///< offset in floats
@@ -52,8 +53,8 @@ struct MemoryPlan {
   int64_t row_floats = 0;  ///< most of kernels::pool_row_floats(), scratch per thread
 };
 
-/// `max_tile_blocks` is SparseConvKernel::tile_blocks of the target that the plan is made for.
+/// `tile_sizes`: of the convolution kernel of the target that the plan is made for.
 /// Errors: a tensor whose offsets do not fit those of the kernels.
-Result<MemoryPlan> plan_memory(const Plan& plan, int64_t max_tile_blocks, int threads);
+Result<MemoryPlan> plan_memory(const Plan& plan, const kernels::TileSizes& tile_sizes, int threads);
 
 }  // namespace strata::runtime

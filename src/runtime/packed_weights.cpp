@@ -120,11 +120,12 @@ Status PackedWeights::pack_product(const graph::Parameter& weight, const Plan& p
                              : planes_out.plane_stride;
   const int64_t blocks = (pixels + kernels::kPixelBlock - 1) / kernels::kPixelBlock;
   STRATA_ASSIGN_OR_RETURN(
-      taps_, TapWeights::pack(shape,
-                              {memory.tiling, map_columns(weight, step, memory, shape), planes,
-                               memory.scratch_layout.plane_stride, blocks},
-                              std::span(increments).first(static_cast<size_t>(first_dense_level_)),
-                              tuning, "weights '" + weight.name + "'"));
+      taps_,
+      TapWeights::pack(shape,
+                       {memory.tiling, map_columns(weight, step, memory, shape), planes,
+                        memory.scratch_layout.plane_stride, blocks, step.group, memory.tasks},
+                       std::span(increments).first(static_cast<size_t>(first_dense_level_)), tuning,
+                       "weights '" + weight.name + "'"));
   return {};
 }
 

@@ -108,21 +108,26 @@ void StepRunner::run_conv(size_t index, const PackedWeights& weights, int level,
     return;
   }
   const TapWeights& taps = weights.taps();
-  for_tiles(
-      out, taps.tile_blocks(level), out.channels,
-      most_ranges(step.group, weights.nonzeros(level), in.channels), pool,
-      [&](int64_t image, int64_t row_begin, int64_t row_end, int64_t block, int64_t block_end) {
-        kernels::SparseConvArguments arguments = sparse_arguments(tiling);
-        describe(arguments, image, 0);
-        for (int64_t group = row_begin / group_rows; group * group_rows < row_end; ++group) {
-          const int64_t begin = std::max(row_begin, group * group_rows);
-          const int64_t end = std::min(row_end, (group + 1) * group_rows);
-          const float* planes =
-              source + in.plane(image, group * group_planes) - tiling.block_base();
-          run_slices(arguments, taps, level, planes, in.plane_stride, begin, end, block, block_end);
-        }
-        clear_ends(image, row_begin, row_end, block_end);
-      });
+  const int64_t part_rows = taps.part_rows(level);
+  const int64_t parts = divide_up(group_rows, part_rows);
+  for_tiles(out, taps.tile_blocks(level), step.group * parts,
+            most_ranges(step.group, weights.nonzeros(level), in.channels), pool,
+            [&](int64_t image, int64_t begin, int64_t end, int64_t block, int64_t block_end) {
+              kernels::SparseConvArguments arguments = sparse_arguments(tiling);
+              describe(arguments, image, 0);
+              for (int64_t group = begin / parts; group * parts < end; ++group) {
+                const int64_t first_row = group * group_rows;
+                const int64_t first_part = std::max(begin - group * parts, int64_t{0});
+                const int64_t last_part = std::min(end - group * parts, parts);
+                const int64_t row_begin = first_row + first_part * part_rows;
+                const int64_t row_end = first_row + std::min(last_part * part_rows, group_rows);
+                const float* planes =
+                    source + in.plane(image, group * group_planes) - tiling.block_base();
+                run_slices(arguments, taps, level, planes, in.plane_stride, row_begin, row_end,
+                           block, block_end);
+                clear_ends(image, row_begin, row_end, block_end);
+              }
+            });
 }
 
 kernels::SparseConvArguments StepRunner::sparse_arguments(const kernels::ConvTiling& tiling) {
@@ -275,6 +280,10 @@ void StepRunner::run_gemm_over_batch(size_t index, const PackedWeights& weights,
     arguments.output = result;
     arguments.output_stride = row;
   };
+  // Rows of the product: parts or panels of channels.
+  const int64_t channels_per_row =
+      runs_dense ? weights.dense().panel_rows() : weights.taps().part_rows(level);
+  const int64_t rows = divide_up(out.channels, channels_per_row);
   const auto multiply = [&](int64_t row_begin, int64_t row_end, int64_t block, int64_t block_end) {
     if (runs_dense) {
       kernels::DenseConvArguments arguments;
@@ -286,8 +295,8 @@ void StepRunner::run_gemm_over_batch(size_t index, const PackedWeights& weights,
     } else {
       kernels::SparseConvArguments arguments = sparse_arguments(memory.tiling);
       describe(arguments);
-      run_slices(arguments, weights.taps(), level, transposed, row, row_begin, row_end, block,
-                 block_end);
+      run_slices(arguments, weights.taps(), level, transposed, row, row_begin * channels_per_row,
+                 std::min(row_end * channels_per_row, out.channels), block, block_end);
     }
   };
   /// Outputs [row_begin, row_end) of vectors [begin, end), transposed back.
@@ -296,9 +305,6 @@ void StepRunner::run_gemm_over_batch(size_t index, const PackedWeights& weights,
                target + begin * out.channels + row_begin, out.channels);
   };
 
-  // Rows of the product: channels, or panels of them.
-  const int64_t rows = runs_dense ? weights.dense().panels_per_group() : out.channels;
-  const int64_t channels_per_row = runs_dense ? weights.dense().panel_rows() : 1;
   const int64_t most_blocks =
       runs_dense ? balanced(blocks, dense_.tile_blocks) : weights.taps().tile_blocks(level);
   const int64_t tiles = divide_up(blocks, most_blocks);

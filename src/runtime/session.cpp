@@ -109,10 +109,10 @@ class PlannedSession final : public Session {
     STRATA_ASSIGN_OR_RETURN(const kernels::Target target, kernels::default_target());
     STRATA_ASSIGN_OR_RETURN(session->pool_, ThreadPool::create(options.threads));
     STRATA_ASSIGN_OR_RETURN(const graph::Graph* graph, choose_graph(model, options.graph));
-    STRATA_ASSIGN_OR_RETURN(SubBatches parts,
-                            plan_sub_batches(model, *graph, options.bindings,
-                                             kernels::sparse_conv_kernel(target).tile_blocks,
-                                             options.threads, options.whole_batch));
+    STRATA_ASSIGN_OR_RETURN(
+        SubBatches parts,
+        plan_sub_batches(model, *graph, options.bindings, kernels::sparse_conv_kernel(target).tiles,
+                         options.threads, options.whole_batch));
     session->plan_ = std::move(parts.plan);
     session->memory_ = std::move(parts.memory);
     session->parts_ = parts.count;

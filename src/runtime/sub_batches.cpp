@@ -200,11 +200,11 @@ bool keeps_inputs_apart(const graph::Model& model, const graph::Graph& graph,
 }
 
 Result<SubBatches> plan_sub_batches(const graph::Model& model, const graph::Graph& graph,
-                                    const graph::Bindings& bindings, int64_t max_tile_blocks,
-                                    int threads, bool whole) {
+                                    const graph::Bindings& bindings,
+                                    const kernels::TileSizes& tile_sizes, int threads, bool whole) {
   SubBatches all;
   STRATA_ASSIGN_OR_RETURN(all.plan, make_plan(model, graph, bindings));
-  STRATA_ASSIGN_OR_RETURN(all.memory, plan_memory(all.plan, max_tile_blocks, threads));
+  STRATA_ASSIGN_OR_RETURN(all.memory, plan_memory(all.plan, tile_sizes, threads));
   const graph::Bindings leading = graph::batch_sizes(graph, 1);
   if (leading.size() != 1) return all;
   const std::string& symbol = leading.begin()->first;
@@ -233,7 +233,7 @@ Result<SubBatches> plan_sub_batches(const graph::Model& model, const graph::Grap
     std::optional<Plan> plan = plan_part(count);
     if (!plan) return all;
     parts.plan = std::move(*plan);
-    STRATA_ASSIGN_OR_RETURN(parts.memory, plan_memory(parts.plan, max_tile_blocks, threads));
+    STRATA_ASSIGN_OR_RETURN(parts.memory, plan_memory(parts.plan, tile_sizes, threads));
     const bool small = parts.memory.arena_floats <= kCacheFloats;
     best = std::move(parts);
     if (small) break;

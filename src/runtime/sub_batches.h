@@ -32,7 +32,7 @@ bool keeps_inputs_apart(const graph::Model& model, const graph::Graph& graph,
 /// a batch share, take a large share of the multiply-adds, and if `whole`. Errors: those of
 /// make_plan() and plan_memory() for the whole batch.
 Result<SubBatches> plan_sub_batches(const graph::Model& model, const graph::Graph& graph,
-                                    const graph::Bindings& bindings, int64_t max_tile_blocks,
-                                    int threads, bool whole);
+                                    const graph::Bindings& bindings,
+                                    const kernels::TileSizes& tile_sizes, int threads, bool whole);
 
 }  // namespace strata::runtime

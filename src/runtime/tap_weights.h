@@ -1,6 +1,6 @@
 // The weights of one step as lists of taps, for those of its levels that run sparse: run after run,
-// sorted by slice, row and shift (see kernels/sparse_conv). A level is which lists the kernel
-// walks, so changing it costs nothing.
+// sorted by slice, bundle of rows and shift (see kernels/sparse_conv). A level is which lists the
+// kernel walks, so changing it costs nothing.
 #pragma once
 
 #include <algorithm>
@@ -36,6 +36,8 @@ struct TapGeometry {
   int64_t planes = 0;        ///< of one group
   int64_t plane_stride = 0;  ///< floats from plane to plane
   int64_t blocks = 1;        ///< of the output
+  int64_t groups = 1;        ///< of rows
+  int64_t tasks = 1;         ///< that an image is wanted to be cut into
 };
 
 class TapWeights {
@@ -52,7 +54,12 @@ class TapWeights {
   }
   /// Planes of a group at which the slices of a level begin, [slice + 1].
   [[nodiscard]] const std::vector<int64_t>& slices(int level) const {
-    return slices_[slicing_of(level)];
+    return slicings_[slicing_of(level)].begin;
+  }
+  /// The rows of a group are cut into parts of so many, the last one perhaps smaller; those of a
+  /// part stand in any order, which differs from slice to slice, and are computed by one task.
+  [[nodiscard]] int64_t part_rows(int level) const {
+    return slicings_[slicing_of(level)].part_rows;
   }
   [[nodiscard]] int64_t list_count(int level) const {
     return level - static_cast<int64_t>(slicing_of(level)) + 1;
@@ -64,10 +71,24 @@ class TapWeights {
   void keep_levels(size_t level_count);
 
  private:
-  /// Index into slices_.
+  /// What lists that are walked together have in common.
+  struct Slicing {
+    std::vector<int64_t> begin;  ///< as slices()
+    int64_t bundle = 1;
+    int64_t group_rows = 1;
+    int64_t part_rows = 1;
+    std::vector<uint32_t> rows;  ///< [slice][place], empty of bundles of one row
+  };
+
+  /// Index into slicings_.
   [[nodiscard]] size_t slicing_of(int level) const {
     return std::min(static_cast<size_t>(level), alone_ - 1);
   }
+
+  /// The run by itself of row r of a bundle.
+  [[nodiscard]] size_t run_of_row(const Slicing& slicing, size_t run, uint32_t r) const;
+  /// Orders the rows of a slicing; `counts`: the taps of its lists, [list][run of a row].
+  void bundle_rows(Slicing& slicing, std::span<const std::vector<uint32_t>> counts) const;
 
   int64_t rows_ = 0;
   int64_t shifts_ = 1;
@@ -78,7 +99,7 @@ class TapWeights {
   AlignedBuffer<float> weights_;                    ///< [tap], list after list
   AlignedBuffer<uint16_t> blocks_;                  ///< [tap]
   std::vector<AlignedBuffer<uint32_t>> run_begin_;  ///< [list = level][run + 1]
-  std::vector<std::vector<int64_t>> slices_;        ///< [level] of those: as slices()
+  std::vector<Slicing> slicings_;                   ///< [level] of those that have a list alone
 };
 
 }  // namespace strata::runtime

@@ -36,12 +36,14 @@ ConvGeometry square(int64_t kernel, int64_t stride, int64_t size) {
   return {window, size * stride, size * stride, size, size};
 }
 
+TileSizes random_sizes(int64_t most) { return {most, pick(0, most)}; }
+
 RC_GTEST_PROP(Tiling, PlacesMeanTheirOffsets, ()) {
   const ConvGeometry geometry = random_geometry(80);
   const int64_t most = pick(2, 16);
   const int64_t pitch = choose_pitch(geometry, geometry.rows().output, pick(1, 90), most);
   RC_ASSERT(pitch >= geometry.min_pitch());
-  const ConvTiling tiling = plan_tiling(geometry, pitch, most);
+  const ConvTiling tiling = plan_tiling(geometry, pitch, random_sizes(most));
   for (const int64_t row : geometry.rows().shift) {
     for (const int64_t column : geometry.columns().shift) {
       const int64_t offset = row * pitch + column;
@@ -63,7 +65,7 @@ RC_GTEST_PROP(Tiling, MovesLoseNoPixel, ()) {
   const ConvGeometry geometry = random_geometry(80);
   const int64_t most = pick(2, 16);
   const int64_t pitch = choose_pitch(geometry, geometry.rows().output, 1, most);
-  const ConvTiling tiling = plan_tiling(geometry, pitch, most);
+  const ConvTiling tiling = plan_tiling(geometry, pitch, random_sizes(most));
   if (tiling.overhang) return;
   const int64_t tile = tiling.tile_blocks * kPixelBlock;
   const int64_t height = geometry.rows().output;
@@ -85,15 +87,17 @@ RC_GTEST_PROP(Tiling, MovesLoseNoPixel, ()) {
 }
 
 RC_GTEST_PROP(Tiling, SlicesCoverAllPlanesWithin16Bits, ()) {
-  const ConvTiling tiling = plan_tiling(random_geometry(40), pick(40, 90), pick(2, 16));
+  const ConvTiling tiling =
+      plan_tiling(random_geometry(40), pick(40, 90), random_sizes(pick(2, 16)));
   RC_ASSERT(check_taps(tiling).ok());
   const int64_t planes = pick(1, 3000);
   const int64_t stride = pick(1, 30000) * kPixelBlock;
   std::vector<double> taps_per_run(static_cast<size_t>(pick(1, 4)));
   for (double& taps : taps_per_run) taps = static_cast<double>(pick(0, 100000)) * 0.01;
   const std::vector<int64_t> slice_begin =
-      pick(0, 1) == 1 ? slice_planes(tiling, planes, stride, taps_per_run)
-                      : slice_planes(tiling, pick(1, 64), planes, stride, pick(0, 1 << 22));
+      pick(0, 1) == 1
+          ? slice_planes(tiling, planes, stride, taps_per_run, pick(0, 1) == 1 ? kBundleRows : 1)
+          : slice_planes(tiling, pick(1, 64), planes, stride, pick(0, 1 << 22));
   RC_ASSERT(slice_begin.front() == 0);
   RC_ASSERT(slice_begin.back() == planes);
   for (size_t slice = 0; slice + 1 < slice_begin.size(); ++slice) {
@@ -109,7 +113,7 @@ RC_GTEST_PROP(Tiling, AnyTileThatIsAllowedIsWholeRowsOrThePlaneWhereMovesNeedThe
   const ConvGeometry geometry = random_geometry(40);
   const int64_t most = pick(2, 16);
   const int64_t pitch = choose_pitch(geometry, geometry.rows().output, 1, most);
-  const ConvTiling tiling = plan_tiling(geometry, pitch, most);
+  const ConvTiling tiling = plan_tiling(geometry, pitch, random_sizes(most));
   const int64_t pixels = geometry.rows().output * pitch;
   const int64_t blocks = (pixels + kPixelBlock - 1) / kPixelBlock;
   const int64_t tile = allowed_tile(tiling, blocks, pick(1, 70));
@@ -120,7 +124,7 @@ RC_GTEST_PROP(Tiling, AnyTileThatIsAllowedIsWholeRowsOrThePlaneWhereMovesNeedThe
 }
 
 TEST(Tiling, SlicesHoldWhatWasAskedFor) {
-  const ConvTiling tiling = plan_tiling(square(1, 1, 56), 56, 16);
+  const ConvTiling tiling = plan_tiling(square(1, 1, 56), 56, {16, 0});
   const int64_t plane_bytes = 8 * kPixelBlock * int64_t{sizeof(float)};
   EXPECT_EQ(slice_planes(tiling, 8, 64, 3136, 16 * plane_bytes).size() - 1, 4U);
   EXPECT_EQ(slice_planes(tiling, 4, 64, 3136, 16 * plane_bytes).size() - 1, 2U);
@@ -137,10 +141,10 @@ TEST(Tiling, RefusesTapsTooFarApart) {
 
 TEST(Tiling, SlicesOfFewTapsAreDeeper) {
   const ConvGeometry geometry = square(1, 1, 56);
-  const ConvTiling tiling = plan_tiling(geometry, 56, 16);
+  const ConvTiling tiling = plan_tiling(geometry, 56, {16, 0});
   const int64_t stride = 3136;
   const auto slices = [&](const std::vector<double>& taps) {
-    return slice_planes(tiling, 2048, stride, taps).size() - 1;
+    return slice_planes(tiling, 2048, stride, taps, 1).size() - 1;
   };
   EXPECT_LT(slices({0}), slices({200}));
   EXPECT_LE(slices({200}), slices({2048}));
@@ -149,19 +153,35 @@ TEST(Tiling, SlicesOfFewTapsAreDeeper) {
 }
 
 TEST(Tiling, SlicesForASmallCacheAreFlatter) {
-  const ConvTiling tiling = plan_tiling(square(1, 1, 56), 56, 16);
+  const ConvTiling tiling = plan_tiling(square(1, 1, 56), 56, {16, 0});
   const auto slices = [&](double taps, int64_t cache_kib) {
-    return slice_planes(tiling, 2048, 3136, std::vector<double>{taps}, cache_kib << 10).size() - 1;
+    return slice_planes(tiling, 2048, 3136, std::vector<double>{taps}, 1, cache_kib << 10).size() -
+           1;
   };
   EXPECT_GT(slices(2048, 32), slices(2048, 48));
   EXPECT_GT(slices(600, 32), slices(600, 48));
   EXPECT_EQ(slices(0, 32), slices(0, 48));  // as deep as slices may be
 }
 
+TEST(Tiling, BundlesOfRowsHaveNarrowTilesAndFlatterSlices) {
+  const ConvTiling bundled = plan_tiling(square(1, 1, 56), 56, {16, 6});
+  EXPECT_EQ(bundled.tile_blocks, 6);
+  EXPECT_EQ(bundled.bundle(6), kBundleRows);
+  EXPECT_EQ(bundled.bundle(7), 1);
+  const ConvTiling moved = plan_tiling(square(3, 1, 56), 64, {16, 6});
+  EXPECT_EQ(moved.tile_blocks, 16);
+  EXPECT_EQ(moved.bundle(moved.tile_blocks), 1);
+  const auto slices = [&](int64_t bundle) {
+    return slice_planes(bundled, 2048, 3136, std::vector<double>{300}, bundle, 48 << 10).size();
+  };
+  EXPECT_GT(slices(kBundleRows), slices(1));
+}
+
 TEST(Tiling, OfResNetNeedsNoSpareBlock) {
   for (const int64_t size : {56, 28, 14, 7}) {
     const ConvGeometry geometry = square(3, 1, size);
-    const ConvTiling tiling = plan_tiling(geometry, choose_pitch(geometry, size, size, 16), 16);
+    const ConvTiling tiling =
+        plan_tiling(geometry, choose_pitch(geometry, size, size, 16), {16, 6});
     EXPECT_FALSE(tiling.overhang) << size;
     EXPECT_EQ(tiling.shifts.size(), size == 7 ? 6U : 3U) << size;
   }

@@ -36,6 +36,10 @@ void fill(Problem& p, int64_t rows, int64_t planes, int64_t columns_per_plane, i
   p.tiling.tile_blocks = 1 + below(16);
   p.tiling.run_multiple = random() % 2 == 0 ? 1 : kernels::kRunMultiple;
   p.tiling.shifts = {-1, 0, 1};
+  p.tiling.sizes = {16, below(17)};
+  do p.geometry.groups = 1 + below(rows);
+  while (rows % p.geometry.groups != 0);
+  p.geometry.tasks = 1 + below(20);
   p.tiling.last_block = columns_per_plane;
   p.geometry.planes = planes;
   p.geometry.plane_stride = (columns_per_plane + below(40)) * kernels::kPixelBlock;
@@ -73,17 +77,25 @@ Taps taps_of(const Problem& p, const TapWeights& weights, int level) {
   for (size_t slice = 0; slice + 1 < slices.size(); ++slice) {
     const kernels::TapLists taps = weights.taps(level, static_cast<int64_t>(slice));
     EXPECT_LE(taps.count, kernels::kMostTapLists);
-    for (int64_t run = 0; run < p.shape.rows * shifts; ++run) {
+    EXPECT_TRUE(taps.bundle == 1 || p.tiling.bundle(weights.tile_blocks(level)) == taps.bundle);
+    const int64_t multiple = taps.bundle == 1 ? p.tiling.run_multiple : 1;
+    for (int64_t run = 0; run < p.shape.rows / taps.bundle * shifts; ++run) {
       for (size_t list = 0; list < static_cast<size_t>(taps.count); ++list) {
         const uint32_t begin = taps.lists[list].begin[run];
         const uint32_t end = taps.lists[list].end[run];
-        EXPECT_EQ((end - begin) % p.tiling.run_multiple, 0);
-        for (uint32_t i = begin; i < end; ++i) {
-          if (taps.weights[i] == 0) continue;  // makes up for a multiple
+        EXPECT_EQ((end - begin) % multiple, 0);
+        for (int64_t i = begin * taps.bundle; i < end * taps.bundle; ++i) {
           const int64_t plane = slices[slice] + taps.blocks[i] / plane_blocks;
           EXPECT_LT(plane, slices[slice + 1]);
-          found[{run / shifts, plane, run % shifts, taps.blocks[i] % plane_blocks}] =
-              taps.weights[i];
+          if (taps.weights[i] == 0) continue;  // makes up for what is missing
+          const int64_t place = run / shifts * taps.bundle + i % taps.bundle;
+          const int64_t row = taps.rows == nullptr ? place : taps.rows[place];
+          // Rows stay in their part of their group.
+          const int64_t group = p.shape.rows / p.geometry.groups;
+          const int64_t part = weights.part_rows(level);
+          EXPECT_EQ(row / group, place / group);
+          EXPECT_EQ(row % group / part, place % group / part);
+          found[{row, plane, run % shifts, taps.blocks[i] % plane_blocks}] = taps.weights[i];
         }
       }
     }

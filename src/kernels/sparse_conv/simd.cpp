@@ -1,7 +1,10 @@
 // Vector lanes run over pixels. The sums of a tile of up to kMaxVectors vectors stay in registers
 // while a row's taps are walked: per tap one broadcast, then one FMA per vector with the input as
 // its memory operand. Every load is aligned: one that crosses a cache line costs as much as two.
+#include <bit>
 #include <cstdint>
+#include <cstring>
+#include <type_traits>
 
 #include "kernels/sparse_conv/sparse_conv.h"
 
@@ -27,6 +30,8 @@ constexpr int64_t kVectorsPerBlock = kPixelBlock / kLanes;
 // Of 16 registers, 14 hold sums where products take none, 12 elsewhere; of 32, 16 are enough to
 // hide the latency of memory.
 constexpr int64_t kMaxVectors = kManyRegisters ? 16 : HWY_TARGET == HWY_AVX2 ? 14 : 12;
+// Of each row of a bundle, or 0; of more, sums would not stay in registers.
+constexpr int64_t kMaxBundledVectors = HWY_TARGET == HWY_AVX3 ? 6 : 0;
 
 using D = hn::ScalableTag<float>;
 using V = ArrayElement<hn::Vec<D>>;
@@ -139,17 +144,40 @@ HWY_INLINE void add_taps(const float* weight, const uint16_t* block, const float
   }
 }
 
+/// Adds one step of a bundle: the tap of row r to sum[r * kVectors ...]. One load has the weights
+/// of all rows and one the blocks, for loads are what there is most of.
+template <int64_t kVectors>
+HWY_INLINE void add_step(const float* weights, const uint16_t* blocks, const float* input, V* sum) {
+  static_assert(std::endian::native == std::endian::little && kBundleRows == 4);
+  const D d;
+  uint64_t all;
+  std::memcpy(&all, blocks, sizeof(all));
+  const V fours = hn::LoadDup128(d, weights);
+  const V weight[kBundleRows] = {hn::Broadcast<0>(fours), hn::Broadcast<1>(fours),
+                                 hn::Broadcast<2>(fours), hn::Broadcast<3>(fours)};
+  STRATA_UNROLL
+  for (int64_t r = 0; r < kBundleRows; ++r) {
+    const auto block = static_cast<uint16_t>(all >> (16 * r));
+    const float* x = input + int64_t{block} * kPixelBlock;
+    STRATA_UNROLL
+    for (int64_t i = 0; i < kVectors; ++i) {
+      sum[r * kVectors + i] =
+          hn::MulAdd(weight[r], hn::Load(d, x + i * kLanes), sum[r * kVectors + i]);
+    }
+  }
+}
+
 /// Where the taps of all lists are.
 struct TapMemory {
   const float* weights;
   const uint16_t* blocks;
 };
 
-/// The taps of one run, numbered through kLists lists: tap i lies at i + offset[k] for the last k
-/// with start[k] <= i.
+/// The steps of one run, numbered through kLists lists: step i is step i + offset[k] of all for the
+/// last k with start[k] <= i.
 template <int64_t kLists>
 struct Run {
-  int64_t taps = 0;
+  int64_t steps = 0;
   int64_t start[kLists];
   int64_t offset[kLists];
 };
@@ -166,9 +194,9 @@ HWY_INLINE Run<kLists> find_run(const TapMemory& taps, const TapList* lists, int
       prefetch(taps.weights, begin + kPrefetchedTaps);
       prefetch(taps.blocks, begin + kPrefetchedTaps);
     }
-    run.start[k] = run.taps;
-    run.offset[k] = begin - run.taps;
-    run.taps += lists[k].end[number] - begin;
+    run.start[k] = run.steps;
+    run.offset[k] = begin - run.steps;
+    run.steps += lists[k].end[number] - begin;
   }
   return run;
 }
@@ -177,13 +205,14 @@ HWY_INLINE Run<kLists> find_run(const TapMemory& taps, const TapList* lists, int
 /// end of a short loop is guessed wrong, which costs as much as many taps.
 template <int64_t kVectors, int64_t kTaps, int64_t kLists>
 HWY_INLINE void add_run(const TapMemory& taps, const Run<kLists>& run, const float* input, V* sum) {
-  for (int64_t i = 0; i != run.taps; i += kTaps) {
+  for (int64_t i = 0; i != run.steps; i += kTaps) {
     int64_t offset = run.offset[0];
     STRATA_UNROLL
     for (int64_t k = 1; k < kLists; ++k) {
       offset = i >= run.start[k] ? run.offset[k] : offset;  // a conditional move
     }
-    add_taps<kVectors, kTaps>(taps.weights + offset + i, taps.blocks + offset + i, input, sum);
+    const int64_t tap = offset + i;
+    add_taps<kVectors, kTaps>(taps.weights + tap, taps.blocks + tap, input, sum);
   }
 }
 
@@ -198,7 +227,9 @@ HWY_INLINE void add_up(V* sum) {
   }
 }
 
-/// What a row adds to its sums is too far away, row by row, for the processor to see it come.
+/// What a row adds to its sums is too far away, row by row, for some processors to see it come;
+/// those with AVX-512 wait for nothing that this would bring earlier.
+constexpr bool kPrefetchesRows = HWY_TARGET != HWY_AVX3;
 template <int64_t kVectors>
 HWY_INLINE void prefetch_row(const SparseConvArguments& arguments, int64_t row, int64_t pixel) {
   const float* output = arguments.output + row * arguments.output_stride + pixel;
@@ -210,12 +241,39 @@ HWY_INLINE void prefetch_row(const SparseConvArguments& arguments, int64_t row, 
   for (int64_t i = 0; i < kVectors; i += kVectorsPerBlock) prefetch(residual, i * kLanes);
 }
 
+/// Adds kVectors vectors of sums of one row to what the slices before left, and writes them.
+template <int64_t kVectors>
+HWY_INLINE void write_row(const SparseConvArguments& arguments, int64_t row, int64_t pixel,
+                          V* sum) {
+  const D d;
+  float* output = arguments.output + row * arguments.output_stride + pixel;
+  if (!arguments.first_slice) {
+    STRATA_UNROLL
+    for (int64_t i = 0; i < kVectors; ++i) {
+      sum[i] = hn::Add(sum[i], hn::Load(d, output + i * kLanes));
+    }
+  }
+  if (arguments.last_slice) finish_row<kVectors>(arguments, row, pixel, sum);
+  STRATA_UNROLL
+  for (int64_t i = 0; i < kVectors; ++i) hn::Store(sum[i], d, output + i * kLanes);
+}
+
+/// Moves the sums of kRows rows after their last run to where they belong.
+template <int64_t kRows, int64_t kVectors>
+HWY_INLINE void move_back(int32_t shift, V* sum) {
+  STRATA_UNROLL
+  for (int64_t r = 0; r < kRows; ++r) {
+    if (shift > 0) move_down<kVectors>(sum + r * kVectors, shift);
+    if (shift < 0) move_up<kVectors>(sum + r * kVectors, -shift);
+  }
+}
+
 /// Sums kVectors vectors per row, of which the last kHidden are not written. kTaps taps at a time
 /// have sums of their own: those of a small tile alone would wait for each other. The taps
 /// are in kLists lists.
 template <int64_t kVectors, int64_t kHidden, int64_t kTaps, int64_t kLists>
-HWY_INLINE void run_tile(const SparseConvArguments& arguments, int64_t row_begin, int64_t row_end,
-                         int64_t pixel) {
+HWY_NOINLINE void run_rows(const SparseConvArguments& arguments, int64_t row_begin, int64_t row_end,
+                           int64_t pixel) {
   constexpr int64_t kWritten = kVectors - kHidden;
   const D d;
   const float* input = arguments.input + pixel;
@@ -244,36 +302,66 @@ HWY_INLINE void run_tile(const SparseConvArguments& arguments, int64_t row_begin
       add_run<kVectors, kTaps, kLists>(taps, run, input, sum);
     }
     add_up<kVectors, kTaps>(sum);
-    const int32_t last = arguments.shifts[shift_count - 1];
-    if (last > 0) move_down<kVectors>(sum, last);
-    if (last < 0) move_up<kVectors>(sum, -last);
-    float* output = arguments.output + row * arguments.output_stride + pixel;
-    if (row + 1 < row_end) prefetch_row<kWritten>(arguments, row + 1, pixel);
-    if (!arguments.first_slice) {
-      STRATA_UNROLL
-      for (int64_t i = 0; i < kWritten; ++i) {
-        sum[i] = hn::Add(sum[i], hn::Load(d, output + i * kLanes));
-      }
-    }
-    if (arguments.last_slice) finish_row<kWritten>(arguments, row, pixel, sum);
-    STRATA_UNROLL
-    for (int64_t i = 0; i < kWritten; ++i) hn::Store(sum[i], d, output + i * kLanes);
+    move_back<1, kVectors>(arguments.shifts[shift_count - 1], sum);
+    if (kPrefetchesRows && row + 1 < row_end) prefetch_row<kWritten>(arguments, row + 1, pixel);
+    write_row<kWritten>(arguments, row, pixel, sum);
   }
 }
 
-template <int64_t kVectors, int64_t kHidden, int64_t kTaps>
-HWY_INLINE void run_tile(const SparseConvArguments& arguments, int64_t row_begin, int64_t row_end,
-                         int64_t pixel) {
-  switch (arguments.taps.count) {
+/// The same for bundles of rows. Runs are long and come in an order in which the ends of their
+/// loops are guessed, so that each list has a loop. Without kShifted there is one shift, 0.
+template <int64_t kVectors, int64_t kHidden, bool kShifted, int64_t kLists>
+HWY_NOINLINE void run_bundles(const SparseConvArguments& arguments, int64_t begin, int64_t end,
+                              int64_t pixel) {
+  const D d;
+  const float* const input = arguments.input + pixel;
+  const float* const weights = arguments.taps.weights;
+  const uint16_t* const blocks = arguments.taps.blocks;
+  const uint32_t* const rows = arguments.taps.rows;
+  const int64_t shift_count = kShifted ? arguments.shift_count : 1;
+  int64_t number = begin / kBundleRows * shift_count;
+  for (int64_t place = begin; place < end; place += kBundleRows) {
+    V sum[kBundleRows * kVectors];
+    STRATA_UNROLL
+    for (int64_t i = 0; i < kBundleRows * kVectors; ++i) sum[i] = hn::Zero(d);
+    for (int64_t s = 0; s < shift_count; ++s, ++number) {
+      if (kShifted && s > 0) {
+        STRATA_UNROLL
+        for (int64_t r = 0; r < kBundleRows; ++r) {
+          move_up<kVectors>(sum + r * kVectors, arguments.shifts[s] - arguments.shifts[s - 1]);
+        }
+      }
+      STRATA_UNROLL
+      for (int64_t k = 0; k < kLists; ++k) {
+        const TapList& list = arguments.taps.lists[static_cast<size_t>(k)];
+        const int64_t last = int64_t{list.end[number]} * kBundleRows;
+        for (int64_t i = int64_t{list.begin[number]} * kBundleRows; i != last; i += kBundleRows) {
+          add_step<kVectors>(weights + i, blocks + i, input, sum);
+        }
+      }
+    }
+    if (kShifted) move_back<kBundleRows, kVectors>(arguments.shifts[shift_count - 1], sum);
+    STRATA_UNROLL
+    for (int64_t r = 0; r < kBundleRows; ++r) {
+      const int64_t row = rows == nullptr ? place + r : rows[place + r];
+      write_row<kVectors - kHidden>(arguments, row, pixel, sum + r * kVectors);
+    }
+  }
+}
+
+/// Calls body with the number of lists, 1 to kMostTapLists, as a constant.
+template <typename Body>
+HWY_INLINE void with_lists(int64_t count, const Body& body) {
+  static_assert(kMostTapLists == 4);
+  switch (count) {
     case 1:
-      return run_tile<kVectors, kHidden, kTaps, 1>(arguments, row_begin, row_end, pixel);
+      return body(std::integral_constant<int64_t, 1>());
     case 2:
-      return run_tile<kVectors, kHidden, kTaps, 2>(arguments, row_begin, row_end, pixel);
+      return body(std::integral_constant<int64_t, 2>());
     case 3:
-      return run_tile<kVectors, kHidden, kTaps, 3>(arguments, row_begin, row_end, pixel);
+      return body(std::integral_constant<int64_t, 3>());
     default:
-      return run_tile<kVectors, kHidden, kTaps, kMostTapLists>(arguments, row_begin, row_end,
-                                                               pixel);
+      return body(std::integral_constant<int64_t, 4>());
   }
 }
 
@@ -285,41 +373,57 @@ constexpr int64_t taps_at_a_time(int64_t vectors) {
 }
 
 template <int64_t kVectors, int64_t kHidden>
-HWY_INLINE void run_tile(const SparseConvArguments& arguments, int64_t row_begin, int64_t row_end,
+HWY_INLINE void run_tile(const SparseConvArguments& arguments, int64_t begin, int64_t end,
                          int64_t pixel) {
+  const int64_t lists = arguments.taps.count;
+  if constexpr (kVectors <= kMaxBundledVectors) {
+    if (arguments.taps.bundle == kBundleRows) {
+      const bool shifted = arguments.shift_count > 1 || arguments.shifts[0] != 0;
+      return with_lists(lists, [&](auto count) {
+        constexpr auto run = run_bundles<kVectors, kHidden, true, count()>;
+        constexpr auto run_in_place = run_bundles<kVectors, kHidden, false, count()>;
+        (shifted ? run : run_in_place)(arguments, begin, end, pixel);
+      });
+    }
+  }
   constexpr int64_t kTaps = taps_at_a_time(kVectors);
   if constexpr (kTaps > 1) {
     if (arguments.run_multiple == kRunMultiple) {
-      return run_tile<kVectors, kHidden, kTaps>(arguments, row_begin, row_end, pixel);
+      return with_lists(lists, [&](auto count) {
+        run_rows<kVectors, kHidden, kTaps, count()>(arguments, begin, end, pixel);
+      });
     }
   }
-  run_tile<kVectors, kHidden, 1>(arguments, row_begin, row_end, pixel);
+  with_lists(lists, [&](auto count) {
+    run_rows<kVectors, kHidden, 1, count()>(arguments, begin, end, pixel);
+  });
 }
 
 /// Calls run_tile for a number of blocks, all that are summed, which is only known now.
 template <int64_t kBlocks>
-void run_blocks(const SparseConvArguments& arguments, int64_t row_begin, int64_t row_end,
-                int64_t pixel, int64_t blocks) {
+void run_blocks(const SparseConvArguments& arguments, int64_t begin, int64_t end, int64_t pixel,
+                int64_t blocks) {
   if constexpr (kBlocks > 0) {
     if (blocks != kBlocks) {
-      run_blocks<kBlocks - 1>(arguments, row_begin, row_end, pixel, blocks);
+      run_blocks<kBlocks - 1>(arguments, begin, end, pixel, blocks);
     } else if (!arguments.overhang) {
-      run_tile<kBlocks * kVectorsPerBlock, 0>(arguments, row_begin, row_end, pixel);
+      run_tile<kBlocks * kVectorsPerBlock, 0>(arguments, begin, end, pixel);
     } else if constexpr (kBlocks > 1) {
-      run_tile<kBlocks * kVectorsPerBlock, kVectorsPerBlock>(arguments, row_begin, row_end, pixel);
+      run_tile<kBlocks * kVectorsPerBlock, kVectorsPerBlock>(arguments, begin, end, pixel);
     }
   }
 }
 
-void run(const SparseConvArguments& arguments, int64_t row_begin, int64_t row_end,
-         int64_t block_begin, int64_t block_end) {
-  if (row_begin == row_end) return;
+void run(const SparseConvArguments& arguments, int64_t begin, int64_t end, int64_t block_begin,
+         int64_t block_end) {
+  if (begin == end) return;
   run_blocks<kMaxVectors / kVectorsPerBlock>(
-      arguments, row_begin, row_end, block_begin * kPixelBlock,
+      arguments, begin, end, block_begin * kPixelBlock,
       block_end - block_begin + (arguments.overhang ? 1 : 0));
 }
 
-const SparseConvKernel kKernel = {run, kMaxVectors / kVectorsPerBlock};
+const SparseConvKernel kKernel = {
+    run, {kMaxVectors / kVectorsPerBlock, kMaxBundledVectors / kVectorsPerBlock}};
 
 #endif
 
@@ -332,7 +436,7 @@ namespace strata::kernels {
 
 SparseConvKernel sparse_conv_kernel(Target target) {
   STRATA_RETURN_FOR_TARGET(target, kKernel,
-                           (SparseConvKernel{sparse_conv_reference, kReferenceTileBlocks}))
+                           (SparseConvKernel{sparse_conv_reference, kReferenceTiles}))
 }
 
 }  // namespace strata::kernels

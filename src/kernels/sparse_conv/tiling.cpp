@@ -16,6 +16,7 @@ namespace {
 /// slices were found.
 constexpr int64_t kMostSliceBytes = int64_t{128} << 10;
 constexpr int64_t kUsualCacheBytes = int64_t{48} << 10;
+constexpr double kBundledRunBlocks = 70;  // of each row's run in a bundle
 constexpr int64_t kNarrowTile = ConvTiling::kNarrowTile;
 constexpr int64_t kLargestBlock = std::numeric_limits<uint16_t>::max();
 
@@ -54,6 +55,11 @@ std::set<int64_t> whole_plane_shifts(const ConvGeometry& geometry, int64_t pitch
     shifts.insert(shift);
   }
   return movable(shifts) ? shifts : std::set<int64_t>();
+}
+
+/// Blocks of a tile whose sums are never moved: bundles of rows pay, wide tiles do not.
+int64_t narrow_tile(const TileSizes& sizes) {
+  return sizes.bundled > 0 ? sizes.bundled : std::min(sizes.most, kNarrowTile);
 }
 
 /// Tiles of a few vectors run several taps at a time, for which their runs are made longer. Tiles
@@ -103,8 +109,10 @@ int64_t choose_pitch(const ConvGeometry& geometry, int64_t height, int64_t least
   return small || (whole - pitch) * kLargestWaste > pitch ? pitch : whole;
 }
 
-ConvTiling plan_tiling(const ConvGeometry& geometry, int64_t pitch, int64_t max_tile_blocks) {
+ConvTiling plan_tiling(const ConvGeometry& geometry, int64_t pitch, const TileSizes& sizes) {
+  const int64_t max_tile_blocks = sizes.most;
   ConvTiling tiling;
+  tiling.sizes = sizes;
   const int64_t height = geometry.rows().output;
   const int64_t blocks = divide_up(height * pitch, kPixelBlock);
   const auto& columns = geometry.columns().shift;
@@ -113,7 +121,7 @@ ConvTiling plan_tiling(const ConvGeometry& geometry, int64_t pitch, int64_t max_
   std::set<int64_t> shifts = {0};
   const int64_t row_blocks = pitch / kPixelBlock;
   if (std::all_of(all.begin(), all.end(), [](int64_t o) { return remainder(o) == 0; })) {
-    tiling.tile_blocks = balanced(blocks, std::min(max_tile_blocks, kNarrowTile));
+    tiling.tile_blocks = balanced(blocks, narrow_tile(sizes));
     tiling.most_blocks = max_tile_blocks;
   } else if (pitch % kPixelBlock == 0 && row_blocks <= max_tile_blocks && movable(column_shifts)) {
     tiling.tile_blocks = balanced(height, max_tile_blocks / row_blocks) * row_blocks;
@@ -167,15 +175,16 @@ std::vector<int64_t> slice_planes(const ConvTiling& tiling, int64_t tile_blocks,
 }
 
 std::vector<int64_t> slice_planes(const ConvTiling& tiling, int64_t planes, int64_t plane_stride,
-                                  std::span<const double> taps_per_run, int64_t cache_bytes) {
+                                  std::span<const double> taps_per_run, int64_t bundle,
+                                  int64_t cache_bytes) {
   const int64_t read_bytes = plane_bytes(tiling, tiling.tile_blocks);
   const int64_t least = std::max<int64_t>(1, cache_bytes / read_bytes);
   const int64_t most = std::max<int64_t>(1, kMostSliceBytes / read_bytes);
   // Starting a run costs as much as adding up some blocks, of which it should have many more: by
   // measurement so many, and fewer where less of a slice stays in the cache.
   const auto tile_blocks = static_cast<double>(tiling.tile_blocks);
-  const double run_blocks =
-      std::max(135.0, 60 + 7 * tile_blocks) * static_cast<double>(cache_bytes) / kUsualCacheBytes;
+  const double of_row = bundle > 1 ? kBundledRunBlocks : std::max(135.0, 60 + 7 * tile_blocks);
+  const double run_blocks = of_row * static_cast<double>(cache_bytes) / kUsualCacheBytes;
   double logarithms = 0;
   for (const double taps : taps_per_run) {
     const double blocks = std::max(1.0, taps * tile_blocks);  // of a run over all planes
@@ -188,10 +197,11 @@ std::vector<int64_t> slice_planes(const ConvTiling& tiling, int64_t planes, int6
   return cut_planes(tiling, planes, plane_stride, mean);
 }
 
-ConvTiling plan_product_tiling(int64_t blocks, int64_t max_tile_blocks) {
+ConvTiling plan_product_tiling(int64_t blocks, const TileSizes& sizes) {
   ConvTiling tiling;
-  tiling.tile_blocks = balanced(blocks, max_tile_blocks);
-  tiling.most_blocks = max_tile_blocks;
+  tiling.sizes = sizes;
+  tiling.tile_blocks = balanced(blocks, sizes.bundled > 0 ? sizes.bundled : sizes.most);
+  tiling.most_blocks = sizes.most;
   tiling.run_multiple = choose_run_multiple(tiling.tile_blocks);
   tiling.shifts = {0};
   return tiling;

@@ -18,12 +18,13 @@
 #include "core/status.h"
 #include "kernels/plane_layout.h"
 #include "kernels/sparse_conv/geometry.h"
+#include "kernels/sparse_conv/sparse_conv.h"
 
 namespace strata::kernels {
 
 struct ConvTiling {
-  /// Blocks of a narrow tile. Without shifts, narrow tiles and deep slices write fewer sums than
-  /// wide tiles and flat slices do.
+  /// Blocks of a narrow tile of single rows. Without shifts, narrow tiles and deep slices write
+  /// fewer sums than wide tiles and flat slices do.
   static constexpr int64_t kNarrowTile = 9;
 
   /// Where a tap goes: its index into `shifts` and the blocks that it is off.
@@ -32,6 +33,7 @@ struct ConvTiling {
     int64_t block = 0;
   };
 
+  TileSizes sizes;              ///< of the kernel
   int64_t tile_blocks = 1;      ///< output blocks of one tile, by the rules
   int64_t most_blocks = 1;      ///< that a tile may have
   int64_t tile_multiple = 1;    ///< what a tile smaller than the plane is a multiple of; 0: none is
@@ -45,6 +47,10 @@ struct ConvTiling {
 
   /// `offset` in floats within a plane must be one of the geometry that the tiling was made for.
   [[nodiscard]] Place place(int64_t offset) const;
+  /// Rows that are walked together where tiles have `blocks` output blocks.
+  [[nodiscard]] int64_t bundle(int64_t blocks) const {
+    return blocks + (overhang ? 1 : 0) <= sizes.bundled ? kBundleRows : 1;
+  }
   /// Floats before the first pixel of a plane where its first block is that a tap can name.
   [[nodiscard]] int64_t block_base() const { return -first_block * kPixelBlock; }
   /// Floats that a plane needs before its first pixel, whether taps read blocks or offsets.
@@ -61,8 +67,8 @@ struct ConvTiling {
 int64_t choose_pitch(const ConvGeometry& geometry, int64_t height, int64_t least_pitch,
                      int64_t max_tile_blocks);
 
-/// `max_tile_blocks` is SparseConvKernel::tile_blocks, at least 2.
-ConvTiling plan_tiling(const ConvGeometry& geometry, int64_t pitch, int64_t max_tile_blocks);
+/// `sizes`: of the kernel, at least 2 blocks.
+ConvTiling plan_tiling(const ConvGeometry& geometry, int64_t pitch, const TileSizes& sizes);
 
 /// Errors: taps of one plane so far apart that they do not fit the 16 bits of TapLists::blocks.
 Status check_taps(const ConvTiling& tiling);
@@ -78,12 +84,12 @@ std::vector<int64_t> slice_planes(const ConvTiling& tiling, int64_t tile_blocks,
 /// The same of a size that suits the taps and the first-level cache. With few of them a slice is
 /// larger than what stays in the first-level cache, for starting a run would cost more than what it
 /// saves. `taps_per_run`: of every level that the slices are for, on average, were there one slice;
-/// what several levels want is met halfway.
+/// what several levels want is met halfway. `bundle`: rows that are walked together.
 std::vector<int64_t> slice_planes(const ConvTiling& tiling, int64_t planes, int64_t plane_stride,
-                                  std::span<const double> taps_per_run,
+                                  std::span<const double> taps_per_run, int64_t bundle,
                                   int64_t cache_bytes = first_level_cache_bytes());
 
 /// The tiling of a matrix product over a batch: every input feature is a plane of `blocks` blocks.
-ConvTiling plan_product_tiling(int64_t blocks, int64_t max_tile_blocks);
+ConvTiling plan_product_tiling(int64_t blocks, const TileSizes& sizes);
 
 }  // namespace strata::kernels
