@@ -115,7 +115,10 @@ void run(const DenseConvArguments& arguments, int64_t panel_begin, int64_t panel
 // slow as the dense network, one too dense for its sparse kernel would be slower. That of NEON is
 // guessed.
 constexpr double kWide = HWY_NATIVE_FMA ? 0.53 : 0.65;
-constexpr double kNarrow = !HWY_NATIVE_FMA ? 0.65 : HWY_TARGET == HWY_AVX2 ? 0.53 : 0.41;
+constexpr double kNarrow = !HWY_NATIVE_FMA          ? 0.65
+                           : HWY_TARGET == HWY_AVX2 ? 0.53
+                           : HWY_TARGET == HWY_AVX3 ? 0.51
+                                                    : 0.41;
 
 const DenseConvKernel kKernel = {run, kPanelRows, kTileBlocks, kWide, kNarrow};
 

@@ -73,10 +73,10 @@ void run(const float* weights, int64_t columns, const float* input, int64_t vect
 
 // By bench/density_bench.cpp and bench/matrix_vector_bench.cpp; docs/kernels.md says which are
 // guessed.
-constexpr GemmCrossover kCached = HWY_TARGET == HWY_AVX3   ? GemmCrossover{0.7, 0.7}
+constexpr GemmCrossover kCached = HWY_TARGET == HWY_AVX3   ? GemmCrossover{0.5, 0.25}
                                   : HWY_TARGET == HWY_AVX2 ? GemmCrossover{0.25, 0.15}
                                                            : GemmCrossover{0.15, 0.3};
-constexpr GemmCrossover kStreamed = HWY_TARGET == HWY_AVX3   ? GemmCrossover{0.7, 0.7}
+constexpr GemmCrossover kStreamed = HWY_TARGET == HWY_AVX3   ? GemmCrossover{0.7, 0.45}
                                     : HWY_TARGET == HWY_AVX2 ? GemmCrossover{0.4, 0.25}
                                                              : GemmCrossover{0.25, 0.3};
 
