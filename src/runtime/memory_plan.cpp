@@ -150,7 +150,9 @@ class MemoryPlanner {
       StepMemory& step = memory_.steps[i];
       if (!step.geometry) continue;
       const int64_t p = pitch[classes_.find(static_cast<size_t>(plan_.steps[i].output))];
-      step.tiling = kernels::plan_tiling(*step.geometry, p, tile_sizes_);
+      const Step& conv = plan_.steps[i];
+      const int64_t planes = tensor(conv.input).size[1] / conv.group * step.geometry->phases();
+      step.tiling = kernels::plan_tiling(*step.geometry, p, planes, tile_sizes_);
       if (step.packed) continue;
       const auto input = static_cast<size_t>(plan_.steps[i].input);
       const int64_t blocks = round_up(tensor(plan_.steps[i].output).size[2] * p, kPixelBlock);

@@ -63,7 +63,7 @@ RC_GTEST_PROP(Geometry, EveryTapReadsItsPixelOrZeroThroughPhasePlanes, ()) {
   const PlaneLayout in = random_layout(1, c.channels, c.height, c.width);
   const auto input = random_floats(in.image_stride, 1);
   const int64_t pitch = geometry.min_pitch() + pick(0, 2);
-  const ConvTiling tiling = plan_tiling(geometry, pitch, {pick(2, 16), pick(0, 6)});
+  const ConvTiling tiling = plan_tiling(geometry, pitch, pick(1, 300), {pick(2, 16), pick(0, 6)});
   const int64_t blocks = round_up(c.output_height * pitch, kPixelBlock) / kPixelBlock;
   const PlaneLayout split = geometry.phase_layout(
       1, c.channels, pitch, zeros_before(geometry, pitch), tiling.reach(blocks));
@@ -96,7 +96,8 @@ RC_GTEST_PROP(Geometry, StrideOneReadsTheInputsOwnPlanes, ()) {
   RC_ASSERT(geometry.direct());
   RC_ASSERT(geometry.phases() == 1);
   PlaneLayout in{1, c.channels, c.height, c.width, geometry.min_pitch() + pick(0, 2), 0, 0, 0};
-  const ConvTiling tiling = plan_tiling(geometry, in.pitch, {pick(2, 16), pick(0, 6)});
+  const ConvTiling tiling =
+      plan_tiling(geometry, in.pitch, pick(1, 300), {pick(2, 16), pick(0, 6)});
   const int64_t blocks = round_up(c.output_height * in.pitch, kPixelBlock) / kPixelBlock;
   lay_out_planes(in, zeros_before(geometry, in.pitch), tiling.reach(blocks));
   auto input = random_floats(in.image_stride, 1);

@@ -43,7 +43,7 @@ RC_GTEST_PROP(Tiling, PlacesMeanTheirOffsets, ()) {
   const int64_t most = pick(2, 16);
   const int64_t pitch = choose_pitch(geometry, geometry.rows().output, pick(1, 90), most);
   RC_ASSERT(pitch >= geometry.min_pitch());
-  const ConvTiling tiling = plan_tiling(geometry, pitch, random_sizes(most));
+  const ConvTiling tiling = plan_tiling(geometry, pitch, pick(1, 300), random_sizes(most));
   for (const int64_t row : geometry.rows().shift) {
     for (const int64_t column : geometry.columns().shift) {
       const int64_t offset = row * pitch + column;
@@ -65,7 +65,7 @@ RC_GTEST_PROP(Tiling, MovesLoseNoPixel, ()) {
   const ConvGeometry geometry = random_geometry(80);
   const int64_t most = pick(2, 16);
   const int64_t pitch = choose_pitch(geometry, geometry.rows().output, 1, most);
-  const ConvTiling tiling = plan_tiling(geometry, pitch, random_sizes(most));
+  const ConvTiling tiling = plan_tiling(geometry, pitch, pick(1, 300), random_sizes(most));
   if (tiling.overhang) return;
   const int64_t tile = tiling.tile_blocks * kPixelBlock;
   const int64_t height = geometry.rows().output;
@@ -88,7 +88,7 @@ RC_GTEST_PROP(Tiling, MovesLoseNoPixel, ()) {
 
 RC_GTEST_PROP(Tiling, SlicesCoverAllPlanesWithin16Bits, ()) {
   const ConvTiling tiling =
-      plan_tiling(random_geometry(40), pick(40, 90), random_sizes(pick(2, 16)));
+      plan_tiling(random_geometry(40), pick(40, 90), pick(1, 300), random_sizes(pick(2, 16)));
   RC_ASSERT(check_taps(tiling).ok());
   const int64_t planes = pick(1, 3000);
   const int64_t stride = pick(1, 30000) * kPixelBlock;
@@ -113,7 +113,7 @@ RC_GTEST_PROP(Tiling, AnyTileThatIsAllowedIsWholeRowsOrThePlaneWhereMovesNeedThe
   const ConvGeometry geometry = random_geometry(40);
   const int64_t most = pick(2, 16);
   const int64_t pitch = choose_pitch(geometry, geometry.rows().output, 1, most);
-  const ConvTiling tiling = plan_tiling(geometry, pitch, random_sizes(most));
+  const ConvTiling tiling = plan_tiling(geometry, pitch, pick(1, 300), random_sizes(most));
   const int64_t pixels = geometry.rows().output * pitch;
   const int64_t blocks = (pixels + kPixelBlock - 1) / kPixelBlock;
   const int64_t tile = allowed_tile(tiling, blocks, pick(1, 70));
@@ -124,7 +124,7 @@ RC_GTEST_PROP(Tiling, AnyTileThatIsAllowedIsWholeRowsOrThePlaneWhereMovesNeedThe
 }
 
 TEST(Tiling, SlicesHoldWhatWasAskedFor) {
-  const ConvTiling tiling = plan_tiling(square(1, 1, 56), 56, {16, 0});
+  const ConvTiling tiling = plan_tiling(square(1, 1, 56), 56, 64, {16, 0});
   const int64_t plane_bytes = 8 * kPixelBlock * int64_t{sizeof(float)};
   EXPECT_EQ(slice_planes(tiling, 8, 64, 3136, 16 * plane_bytes).size() - 1, 4U);
   EXPECT_EQ(slice_planes(tiling, 4, 64, 3136, 16 * plane_bytes).size() - 1, 2U);
@@ -141,7 +141,7 @@ TEST(Tiling, RefusesTapsTooFarApart) {
 
 TEST(Tiling, SlicesOfFewTapsAreDeeper) {
   const ConvGeometry geometry = square(1, 1, 56);
-  const ConvTiling tiling = plan_tiling(geometry, 56, {16, 0});
+  const ConvTiling tiling = plan_tiling(geometry, 56, 64, {16, 0});
   const int64_t stride = 3136;
   const auto slices = [&](const std::vector<double>& taps) {
     return slice_planes(tiling, 2048, stride, taps, 1).size() - 1;
@@ -153,7 +153,7 @@ TEST(Tiling, SlicesOfFewTapsAreDeeper) {
 }
 
 TEST(Tiling, SlicesForASmallCacheAreFlatter) {
-  const ConvTiling tiling = plan_tiling(square(1, 1, 56), 56, {16, 0});
+  const ConvTiling tiling = plan_tiling(square(1, 1, 56), 56, 64, {16, 0});
   const auto slices = [&](double taps, int64_t cache_kib) {
     return slice_planes(tiling, 2048, 3136, std::vector<double>{taps}, 1, cache_kib << 10).size() -
            1;
@@ -164,11 +164,12 @@ TEST(Tiling, SlicesForASmallCacheAreFlatter) {
 }
 
 TEST(Tiling, BundlesOfRowsHaveNarrowTilesAndFlatterSlices) {
-  const ConvTiling bundled = plan_tiling(square(1, 1, 56), 56, {16, 6});
+  const ConvTiling bundled = plan_tiling(square(1, 1, 56), 56, 256, {16, 6});
   EXPECT_EQ(bundled.tile_blocks, 6);
   EXPECT_EQ(bundled.bundle(6), kBundleRows);
   EXPECT_EQ(bundled.bundle(7), 1);
-  const ConvTiling moved = plan_tiling(square(3, 1, 56), 64, {16, 6});
+  EXPECT_EQ(plan_tiling(square(1, 1, 56), 56, 64, {16, 6}).tile_blocks, 9);  // in one slice
+  const ConvTiling moved = plan_tiling(square(3, 1, 56), 64, 256, {16, 6});
   EXPECT_EQ(moved.tile_blocks, 16);
   EXPECT_EQ(moved.bundle(moved.tile_blocks), 1);
   const auto slices = [&](int64_t bundle) {
@@ -181,7 +182,7 @@ TEST(Tiling, OfResNetNeedsNoSpareBlock) {
   for (const int64_t size : {56, 28, 14, 7}) {
     const ConvGeometry geometry = square(3, 1, size);
     const ConvTiling tiling =
-        plan_tiling(geometry, choose_pitch(geometry, size, size, 16), {16, 6});
+        plan_tiling(geometry, choose_pitch(geometry, size, size, 16), 64, {16, 6});
     EXPECT_FALSE(tiling.overhang) << size;
     EXPECT_EQ(tiling.shifts.size(), size == 7 ? 6U : 3U) << size;
   }

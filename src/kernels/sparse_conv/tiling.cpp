@@ -18,6 +18,7 @@ constexpr int64_t kMostSliceBytes = int64_t{128} << 10;
 constexpr int64_t kUsualCacheBytes = int64_t{48} << 10;
 constexpr double kBundledRunBlocks = 70;  // of each row's run in a bundle
 constexpr int64_t kNarrowTile = ConvTiling::kNarrowTile;
+constexpr int64_t kBlockBytes = kPixelBlock * int64_t{sizeof(float)};
 constexpr int64_t kLargestBlock = std::numeric_limits<uint16_t>::max();
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -57,9 +58,12 @@ std::set<int64_t> whole_plane_shifts(const ConvGeometry& geometry, int64_t pitch
   return movable(shifts) ? shifts : std::set<int64_t>();
 }
 
-/// Blocks of a tile whose sums are never moved: bundles of rows pay, wide tiles do not.
-int64_t narrow_tile(const TileSizes& sizes) {
-  return sizes.bundled > 0 ? sizes.bundled : std::min(sizes.most, kNarrowTile);
+/// Blocks of a tile whose sums are never moved. Bundles of rows pay by what deep slices of narrow
+/// tiles save, so not where one slice may have all of the `planes`.
+int64_t narrow_tile(int64_t planes, const TileSizes& sizes) {
+  const int64_t of_rows = std::min(sizes.most, kNarrowTile);
+  const bool one_slice = planes * of_rows * kBlockBytes <= kMostSliceBytes;
+  return sizes.bundled > 0 && !one_slice ? sizes.bundled : of_rows;
 }
 
 /// Tiles of a few vectors run several taps at a time, for which their runs are made longer. Tiles
@@ -71,7 +75,7 @@ int64_t choose_run_multiple(int64_t summed_blocks) {
 /// What a tile reads of one plane.
 int64_t plane_bytes(const ConvTiling& tiling, int64_t tile_blocks) {
   const int64_t span = tiling.last_block - tiling.first_block;
-  return (tile_blocks + span) * kPixelBlock * static_cast<int64_t>(sizeof(float));
+  return (tile_blocks + span) * kBlockBytes;
 }
 
 /// Equal slices of at most `wanted` planes, and of at most as many as taps can address.
@@ -109,7 +113,8 @@ int64_t choose_pitch(const ConvGeometry& geometry, int64_t height, int64_t least
   return small || (whole - pitch) * kLargestWaste > pitch ? pitch : whole;
 }
 
-ConvTiling plan_tiling(const ConvGeometry& geometry, int64_t pitch, const TileSizes& sizes) {
+ConvTiling plan_tiling(const ConvGeometry& geometry, int64_t pitch, int64_t planes,
+                       const TileSizes& sizes) {
   const int64_t max_tile_blocks = sizes.most;
   ConvTiling tiling;
   tiling.sizes = sizes;
@@ -121,7 +126,7 @@ ConvTiling plan_tiling(const ConvGeometry& geometry, int64_t pitch, const TileSi
   std::set<int64_t> shifts = {0};
   const int64_t row_blocks = pitch / kPixelBlock;
   if (std::all_of(all.begin(), all.end(), [](int64_t o) { return remainder(o) == 0; })) {
-    tiling.tile_blocks = balanced(blocks, narrow_tile(sizes));
+    tiling.tile_blocks = balanced(blocks, narrow_tile(planes, sizes));
     tiling.most_blocks = max_tile_blocks;
   } else if (pitch % kPixelBlock == 0 && row_blocks <= max_tile_blocks && movable(column_shifts)) {
     tiling.tile_blocks = balanced(height, max_tile_blocks / row_blocks) * row_blocks;

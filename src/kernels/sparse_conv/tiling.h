@@ -1,7 +1,7 @@
 // How the work of one convolution is cut: its output into tiles whose sums stay in registers, its
 // taps by the lanes that they are off a block boundary, its input channels into slices that stay in
-// the first-level cache while all rows pass over them. Fixed when a plan is made, so that neither
-// results nor packed weights depend on the number of threads.
+// the first-level cache while all rows pass over them. Fixed when a plan is made, so that results
+// do not depend on the number of threads.
 //
 // Taps that share an offset modulo the block are added up with aligned loads, as if they had no
 // such rest; then the sums of the whole tile are moved by it. For that to be right, what a move
@@ -67,8 +67,9 @@ struct ConvTiling {
 int64_t choose_pitch(const ConvGeometry& geometry, int64_t height, int64_t least_pitch,
                      int64_t max_tile_blocks);
 
-/// `sizes`: of the kernel, at least 2 blocks.
-ConvTiling plan_tiling(const ConvGeometry& geometry, int64_t pitch, const TileSizes& sizes);
+/// `planes`: inputs of one group. `sizes`: of the kernel, at least 2 blocks.
+ConvTiling plan_tiling(const ConvGeometry& geometry, int64_t pitch, int64_t planes,
+                       const TileSizes& sizes);
 
 /// Errors: taps of one plane so far apart that they do not fit the 16 bits of TapLists::blocks.
 Status check_taps(const ConvTiling& tiling);
