@@ -74,9 +74,9 @@ class TapWeights {
   /// What lists that are walked together have in common.
   struct Slicing {
     std::vector<int64_t> begin;  ///< as slices()
-    int64_t bundle = 1;
+    int64_t bundle = 1;          ///< rows that are walked together
     int64_t group_rows = 1;
-    int64_t part_rows = 1;
+    int64_t part_rows = 1;       ///< as part_rows()
     std::vector<uint32_t> rows;  ///< [slice][place], empty of bundles of one row
   };
 

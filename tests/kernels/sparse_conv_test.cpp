@@ -83,18 +83,19 @@ Problem random_problem(const SparseConvKernel& kernel) {
   if (p.shifts.empty()) p.shifts.push_back(first);
   const auto shift_count = static_cast<int64_t>(p.shifts.size());
   a.run_multiple = bundled ? 1 : *rc::gen::element<int64_t>(1, kRunMultiple);
-  if (*rc::gen::arbitrary<bool>()) {
+  if (bundled && *rc::gen::arbitrary<bool>()) {
     p.row_order.resize(static_cast<size_t>(p.rows));
     std::iota(p.row_order.begin(), p.row_order.end(), 0U);
-    // Only bundles may be out of order.
-    if (bundled) std::shuffle(p.row_order.begin(), p.row_order.end(), random);
+    std::shuffle(p.row_order.begin(), p.row_order.end(), random);
   }
   p.bounds.resize(static_cast<size_t>(pick(1, kMostTapLists)));
   std::vector<float> weights;
   for (Problem::Bounds& list : p.bounds) {
-    const auto step = [&] { return static_cast<uint32_t>(p.tap_blocks.size()) / a.taps.bundle; };
+    const auto step = [&] {
+      return static_cast<uint32_t>(p.tap_blocks.size()) / static_cast<uint32_t>(a.taps.bundle);
+    };
     for (int64_t run = 0; run < p.rows / a.taps.bundle * shift_count; ++run) {
-      list.begin.push_back(static_cast<uint32_t>(step()));
+      list.begin.push_back(step());
       for (const bool runs : {true, false}) {  // then what only a higher level runs
         const int64_t count = random() % 3 == 0 ? 0 : static_cast<int64_t>(random() % 9);
         for (int64_t i = 0; i < round_up(count, a.run_multiple) * a.taps.bundle; ++i) {
@@ -104,7 +105,7 @@ Problem random_problem(const SparseConvKernel& kernel) {
           p.tap_blocks.push_back(
               static_cast<uint16_t>(random() % static_cast<uint32_t>(input_blocks)));
         }
-        if (runs) list.end.push_back(static_cast<uint32_t>(step()));
+        if (runs) list.end.push_back(step());
       }
     }
   }

@@ -34,7 +34,7 @@ struct TapLists {
   std::array<TapList, kMostTapLists> lists;  ///< in steps
   int64_t count = 1;                         ///< of lists
   int64_t bundle = 1;                        ///< rows: 1 or kBundleRows
-  const uint32_t* rows = nullptr;  ///< [place]; null: every row at the place of its number
+  const uint32_t* rows = nullptr;  ///< [place] of bundles of several; null: row r at place r
 };
 
 /// One slice of the input channels of one image. A tap with shift s and block b adds
